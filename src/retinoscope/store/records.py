@@ -1,0 +1,113 @@
+"""Rows of the store as frozen dataclasses; field order is column order of schema.sql."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a record was made; equal work has an equal id, so it holds no time and no machine name."""
+
+    code: str
+    recipe: dict[str, object]
+    seed: int | None
+    weights: str
+    images: str | None
+    device: str
+    precision: str
+
+    @property
+    def body(self) -> str:
+        """The provenance as JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @property
+    def id(self) -> str:
+        """Short hash of the body."""
+        return hashlib.sha256(self.body.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class NetworkRecord:
+    name: str
+    weights_hash: str
+    input_height: int
+    input_width: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    network: str
+    name: str
+    place: int
+    kind: str
+    channels: int
+    height: int
+    width: int
+    stride_y: float | None
+    stride_x: float | None
+    field_y: int
+    field_x: int
+    depth: float
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    id: str
+    file: str
+    height: int
+    width: int
+    label: str | None
+    credit: str | None
+
+
+@dataclass(frozen=True)
+class PictureRecord:
+    network: str
+    layer: str
+    channel: int
+    kind: str
+    file: str
+    height: int
+    width: int
+    score: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    network: str
+    layer: str
+    channel: int
+    side: Literal["top", "bottom"]
+    place: int
+    photo: str
+    item: str
+    score: float
+    y: int
+    x: int
+    box_top: float
+    box_left: float
+    box_bottom: float
+    box_right: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class HistogramRecord:
+    network: str
+    layer: str
+    channel: int
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    quantiles: dict[str, float]
+    minimum: float
+    maximum: float
+    mean: float
+    provenance: Provenance
+
+
+Record = NetworkRecord | LayerRecord | PhotoRecord | PictureRecord | ExampleRecord | HistogramRecord

@@ -1,0 +1,77 @@
+-- The store: one SQLite file beside folders of image files. Every row of a result names its provenance.
+-- Pictures lie under pictures/, stored copies of photos under photos/; paths here are relative to the store's folder.
+
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE network (
+  name TEXT PRIMARY KEY,
+  weights_hash TEXT NOT NULL,
+  input_height INTEGER NOT NULL,
+  input_width INTEGER NOT NULL,
+  labels TEXT NOT NULL              -- JSON list of class names in logit order
+) WITHOUT ROWID;
+
+CREATE TABLE layer (
+  network TEXT NOT NULL REFERENCES network (name),
+  name TEXT NOT NULL,
+  place INTEGER NOT NULL,           -- call order
+  kind TEXT NOT NULL,
+  channels INTEGER NOT NULL,
+  height INTEGER NOT NULL,          -- of the map at the network's input size
+  width INTEGER NOT NULL,
+  stride_y REAL, stride_x REAL,     -- NULL when a position sees the whole image
+  field_y INTEGER NOT NULL, field_x INTEGER NOT NULL,
+  depth REAL NOT NULL,
+  PRIMARY KEY (network, name)
+) WITHOUT ROWID;
+
+CREATE TABLE provenance (
+  id TEXT PRIMARY KEY,              -- hash of the body
+  body TEXT NOT NULL                -- JSON: code version, recipe, seed, weights hash, image set, device, precision
+) WITHOUT ROWID;
+
+CREATE TABLE photo (
+  id TEXT PRIMARY KEY,              -- ImageSet's photo id: the relative path
+  file TEXT NOT NULL,               -- the stored copy
+  height INTEGER NOT NULL,          -- of the original, upright; example boxes are in these pixels
+  width INTEGER NOT NULL,
+  label TEXT,
+  credit TEXT                       -- author and licence, where the folder has an ATTRIBUTION.csv
+) WITHOUT ROWID;
+
+CREATE TABLE picture (
+  network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
+  kind TEXT NOT NULL,               -- 'optimised'; later kinds stand beside it
+  file TEXT NOT NULL,
+  height INTEGER NOT NULL, width INTEGER NOT NULL,
+  score REAL NOT NULL,
+  provenance TEXT NOT NULL REFERENCES provenance (id),
+  PRIMARY KEY (network, layer, channel, kind)
+) WITHOUT ROWID;
+
+CREATE TABLE example (
+  network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
+  side TEXT NOT NULL CHECK (side IN ('top', 'bottom')),
+  place INTEGER NOT NULL,           -- 1 is the strongest of its side
+  photo TEXT NOT NULL REFERENCES photo (id),
+  item TEXT NOT NULL,               -- ImageSet's item id (a tile of the photo)
+  score REAL NOT NULL,
+  y INTEGER NOT NULL, x INTEGER NOT NULL,          -- position on the map
+  box_top REAL NOT NULL, box_left REAL NOT NULL, box_bottom REAL NOT NULL, box_right REAL NOT NULL,
+  provenance TEXT NOT NULL REFERENCES provenance (id),
+  PRIMARY KEY (network, layer, channel, side, place)
+) WITHOUT ROWID;
+CREATE INDEX example_by_photo ON example (network, photo);
+
+CREATE TABLE histogram (
+  network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
+  edges TEXT NOT NULL,              -- JSON list, ascending, one more than counts
+  counts TEXT NOT NULL,             -- JSON list: activations per bin, over all positions of all items
+  quantiles TEXT NOT NULL,          -- JSON object: "0.01" .. "0.999" -> activation
+  minimum REAL NOT NULL, maximum REAL NOT NULL, mean REAL NOT NULL,
+  provenance TEXT NOT NULL REFERENCES provenance (id),
+  PRIMARY KEY (network, layer, channel)
+) WITHOUT ROWID;
+
+-- What the atlas has finished: a task's key is the hash of its description; its records were committed with it.
+CREATE TABLE task (key TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
