@@ -1,0 +1,150 @@
+"""Random views of images, with an independent draw for every item of the batch.
+
+A transform is a frozen value called as `(images, draws) -> images`. Lucid draws once per step for the whole batch; we
+draw per item, so that one batch can render many units and every unit sees views of its own. All items of a batch keep
+one size: scaling zooms about the centre and keeps the canvas, where Lucid's changes the canvas.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from retinoscope.tensor.random import Draws
+
+Transform = Callable[[Tensor, Draws], Tensor]
+
+
+@dataclass(frozen=True)
+class Pad:
+    """A border of `pixels` on each side, mid-grey as in Lucid."""
+
+    pixels: int
+    value: float = 0.5
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to (b, 3, h + 2 pixels, w + 2 pixels)."""
+        return F.pad(images, (self.pixels,) * 4, value=self.value) if self.pixels else images
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """A random crop, `pixels` smaller, at a uniform offset of 0 to `pixels`."""
+
+    pixels: int
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to (b, 3, h - pixels, w - pixels)."""
+        if not self.pixels:
+            return images
+        height, width = (n - self.pixels for n in images.shape[2:])
+        offsets = draws.integers(self.pixels + 1, 2).tolist()
+        items = zip(images.unbind(), offsets, strict=True)
+        return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in items])
+
+
+@dataclass(frozen=True)
+class Warp:
+    """A zoom by one of `scales` and a turn by one of `angles` (degrees) about the centre, bilinear.
+
+    Outside the images it reads mid-grey. Angle 90 turns as `torch.rot90` does.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    angles: tuple[float, ...] = (0.0,)
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same shape."""
+        if self.scales == (1.0,) and self.angles == (0.0,):
+            return images
+        scale = _choose(self.scales, draws)
+        angle = _choose(self.angles, draws) * (math.pi / 180)
+        return resample(images, angle, 1 / scale, torch.zeros(len(draws), 2), images.shape[2:])
+
+
+@dataclass(frozen=True)
+class Views:
+    """A turned square box somewhere on the canvas, resampled to `size` pixels: our robust default.
+
+    The box's side is drawn from `sides` (shares of the canvas, uniform), its turn from +-`angle` degrees, its place
+    uniformly where it fits. `size` None keeps the canvas's size. Independent views at several scales make pictures
+    that other networks read too.
+    """
+
+    sides: tuple[float, float] = (0.45, 1.0)
+    angle: float = 15.0
+    size: int | None = None
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to (b, 3, size, size)."""
+        numbers = draws.uniform(4).cpu()
+        side = self.sides[0] + (self.sides[1] - self.sides[0]) * numbers[:, 0]
+        angle = (2 * numbers[:, 1] - 1) * (self.angle * math.pi / 180)
+        center = (2 * numbers[:, 2:] - 1) * (1 - side[:, None])
+        out = images.shape[2:] if self.size is None else (self.size, self.size)
+        return resample(images, angle, side, center, out)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """A bilinear change of size, antialiased: for networks that take one size only."""
+
+    height: int
+    width: int
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to (b, 3, height, width)."""
+        if images.shape[2:] == (self.height, self.width):
+            return images
+        return F.interpolate(images, (self.height, self.width), mode="bilinear", antialias=True, align_corners=False)
+
+
+def resample(images: Tensor, angle: Tensor, side: Tensor, center: Tensor, size: Sequence[int]) -> Tensor:
+    """Read a turned box per item: (b, 3, h, w) to (b, 3, *size).
+
+    `angle` in radians (b,), `side` the box's share of the canvas (b,), `center` (b, 2) as (x, y) in -1 to 1. Outside
+    the images it reads mid-grey.
+    """
+    height, width = images.shape[2:]
+    cos, sin = torch.cos(angle) * side, torch.sin(angle) * side
+    # grid_sample's axes are normalised per side: turning a non-square image needs the ratio of its sides.
+    across, down = -sin * (height / width), sin * (width / height)
+    rows = [torch.stack((cos, across, center[:, 0]), 1), torch.stack((down, cos, center[:, 1]), 1)]
+    matrix = torch.stack(rows, 1).to(images)
+    grid = F.affine_grid(matrix, [len(images), 3, *size], align_corners=False)
+    # Mid-grey is what zero padding gives to images moved by one half.
+    return F.grid_sample(images - 0.5, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + 0.5
+
+
+def _choose(values: tuple[float, ...], draws: Draws) -> Tensor:
+    return torch.tensor(values)[draws.integers(len(values)).cpu()]
+
+
+def apply(transforms: Sequence[Transform], images: Tensor, draws: Draws) -> Tensor:
+    """The transforms one after the other."""
+    for transform in transforms:
+        images = transform(images, draws)
+    return images
+
+
+LUCID: tuple[Transform, ...] = (
+    Pad(12),
+    Jitter(8),
+    Warp(tuple(1 + (i - 5) / 50 for i in range(11)), (*map(float, range(-10, 11)), *(0.0,) * 5)),
+    Jitter(4),
+)
+"""Lucid's `standard_transforms`, with its 26 angles of which 6 are zero [lucid2018]."""
+
+ARTICLE: tuple[Transform, ...] = (
+    Pad(16),
+    Jitter(16),
+    Warp((0.95, 0.975, 1.0, 1.025, 1.05), tuple(map(float, range(-5, 6)))),
+    Jitter(8),
+)
+"""The set behind the figures of Feature Visualization [olah2017]."""
+
+ROBUST: tuple[Transform, ...] = (Views(),)
+"""Our default."""

@@ -1,0 +1,75 @@
+"""Redirected ReLU gradients: a start-up aid for units whose ReLU is dead on noise [lucid2018].
+
+The plain gradient of a ReLU is zero where it is off. While active, an item of the batch whose plain gradient is zero
+everywhere gets the redirected one, which also lets through, below zero, whatever pushes the input up (and, above a
+ReLU6's ceiling, whatever pushes it down). Other items keep their plain gradient to the bit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass
+class Redirect:
+    """The switch of `redirected`: plain gradients whenever `active` is False."""
+
+    active: bool = True
+
+
+class _Relu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ceiling: float, redirect: Redirect) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(x)
+        ctx.ceiling, ctx.redirect = ceiling, redirect
+        return x.clamp(0, ceiling)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:  # type: ignore[override]
+        (x,) = ctx.saved_tensors
+        return relu_gradient(x, grad, ctx.ceiling, ctx.redirect.active), None, None
+
+
+def relu_gradient(x: Tensor, grad: Tensor, ceiling: float, active: bool) -> Tensor:
+    """The gradient of clamp(x, 0, ceiling) from upstream `grad` (of a loss to descend), redirected where `active`."""
+    plain = grad * ((x > 0) & (x < ceiling))
+    if not active:
+        return plain
+    dead = (plain == 0).flatten(1).all(1).view(-1, *(1,) * (x.ndim - 1))
+    blocked = ((x < 0) & (grad > 0)) | ((x > ceiling) & (grad < 0))
+    return torch.where(dead, grad * ~blocked, plain)
+
+
+@contextmanager
+def redirected(module: nn.Module) -> Iterator[Redirect]:
+    """Redirect the gradients of the module's own ReLU and ReLU6 children while the yielded switch is active.
+
+    Functional ReLUs keep their plain gradient. The forward pass and its values do not change.
+    """
+    redirect = Redirect()
+    relus = [child for child in module.modules() if type(child) in (nn.ReLU, nn.ReLU6)]
+    for relu in relus:
+        relu.forward = _replacement(relu, redirect)  # type: ignore[method-assign]
+    try:
+        yield redirect
+    finally:
+        for relu in relus:
+            del relu.forward
+
+
+def _replacement(relu: nn.Module, redirect: Redirect) -> Any:
+    ceiling = 6.0 if isinstance(relu, nn.ReLU6) else float("inf")
+    original = type(relu).forward
+
+    def forward(x: Tensor) -> Tensor:
+        if redirect.active and x.requires_grad:
+            result: Tensor = _Relu.apply(x, ceiling, redirect)  # type: ignore[no-untyped-call]
+            return result
+        plain: Tensor = original(relu, x)  # type: ignore[arg-type]
+        return plain
+
+    return forward

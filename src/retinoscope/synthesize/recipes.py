@@ -1,0 +1,48 @@
+"""Recipes: named rows of settings, each with where it comes from. A paper's settings are data, not branches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from retinoscope.base.errors import unknown
+from retinoscope.image.canvas import Canvas, Fourier, Pixels
+from retinoscope.image.transforms import ARTICLE, LUCID, ROBUST, Transform
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a picture: canvas, views, number of steps, Adam's rate, side in pixels (None: by receptive field)."""
+
+    name: str
+    origin: str
+    canvas: Callable[[int, int], Canvas]
+    transforms: tuple[Transform, ...]
+    steps: int
+    rate: float
+    size: int | None
+
+    def describe(self) -> dict[str, object]:
+        """The settings as plain data, for provenance."""
+        return {
+            "recipe": self.name,
+            "canvas": getattr(self.canvas, "__name__", repr(self.canvas)),
+            "transforms": [repr(transform) for transform in self.transforms],
+            "steps": self.steps,
+            "rate": self.rate,
+        }
+
+
+RECIPES = {
+    "robust": Recipe("robust", "ours: independent turned crops at several scales", Fourier, ROBUST, 256, 0.05, None),
+    "lucid": Recipe("lucid", "lucid2018: render_vis and standard_transforms", Fourier, LUCID, 512, 0.05, 128),
+    "article": Recipe("article", "olah2017: the settings of its figures", Fourier, ARTICLE, 2560, 0.05, 128),
+    "naive": Recipe("naive", "olah2017: the enemy, pixels without any regularization", Pixels, (), 512, 0.05, 128),
+}
+
+
+def find(recipe: str | Recipe) -> Recipe:
+    """A recipe by name; a wrong name raises with the nearest right ones."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise unknown("recipe", recipe, RECIPES)
+    return RECIPES[recipe]
