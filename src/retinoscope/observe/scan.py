@@ -1,0 +1,185 @@
+"""Scan: which items of an image set excite each unit most and least, and how its activations are distributed.
+
+One forward pass over the photos serves all layers asked for. Scans of parts of an image set merge into the scan of
+the whole, in any order.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from retinoscope.base.boxes import Box, Item
+from retinoscope.base.errors import BadInputError, BadUnitError, unknown
+from retinoscope.base.units import Unit, check_channel, parse_unit
+from retinoscope.network.model import Layer, Model
+from retinoscope.network.prepare import prepare
+from retinoscope.network.record import record
+from retinoscope.observe import histogram, tally, topk
+from retinoscope.observe.tally import Tally
+from retinoscope.tensor.axes import Images
+
+
+class Photos(Protocol):
+    """What a scan needs of an image set; `start` is the place of its first item in the whole set (0 if it is whole)."""
+
+    @property
+    def items(self) -> Sequence[Item]: ...
+    @property
+    def start(self) -> int: ...
+    def batches(self, size: tuple[int, int], batch: int) -> Iterator[tuple[list[Item], Images]]: ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """An item that excites a unit: its strongest activation, where on the map, and what part of the photo it sees.
+
+    `box` is the unit's receptive field inside the item, in the photo's own pixels.
+    """
+
+    item: Item
+    score: float
+    y: int
+    x: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was found: per layer a Tally, and the items that any ranking names, by their place in the image set.
+
+    `k` items are kept per unit and side; `size` (h, w) is what the network was shown; `count` items were seen.
+    """
+
+    k: int
+    size: tuple[int, int]
+    layers: Mapping[str, Layer]
+    tallies: Mapping[str, Tally]
+    items: Mapping[int, Item]
+    count: int
+
+    def top(self, unit: Unit | str, n: int | None = None) -> list[Example]:
+        """The items with the largest activation, best first; at most `n` of the k kept, each item once."""
+        return self._examples(unit, "top", n)
+
+    def bottom(self, unit: Unit | str, n: int | None = None) -> list[Example]:
+        """The items whose largest negative activation lies deepest, lowest first."""
+        return self._examples(unit, "bottom", n)
+
+    def _examples(self, unit: Unit | str, side: Literal["top", "bottom"], n: int | None) -> list[Example]:
+        layer, channel = self._find(unit)
+        found, sign = self.tallies[layer.name], 1 if side == "top" else -1
+        rows = topk.entries(found.top if side == "top" else found.bottom, channel)
+        return [self._example(layer, sign * score, place, spot) for score, place, spot in rows][:n]
+
+    def _example(self, layer: Layer, score: float, place: int, spot: int) -> Example:
+        item, (y, x) = self.items[place], divmod(spot, self.tallies[layer.name].width)
+        box = layer.field.box(y, x) if not layer.field.whole else Box(0, 0, *self.size)
+        return Example(item, score, y, x, box.clip(*self.size).within(item.box, *self.size))
+
+    def histogram(self, unit: Unit | str, bins: int = 64) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Edges (m + 1,) and counts (m,) of all activations, m at most `bins`; all positions of all items."""
+        counts, exponent, _, _ = self._counts(unit)
+        return histogram.plotted(counts, exponent, bins)
+
+    def quantile(self, unit: Unit | str, q: float) -> float:
+        """The activation that a fraction `q` of all activations does not exceed.
+
+        Right to within 1/256 of the unit's largest magnitude; 0 and 1 give the extremes.
+        """
+        if not 0 <= q <= 1:
+            raise BadInputError(f"a quantile lies in [0, 1]; came {q}")
+        counts, exponent, low, high = self._counts(unit)
+        return low if q == 0 else histogram.quantile(counts, exponent, q, low, high)
+
+    def extremes(self, unit: Unit | str) -> tuple[float, float]:
+        """Smallest and largest activation."""
+        return self._counts(unit)[2:]
+
+    def mean(self, unit: Unit | str) -> float:
+        """Mean activation over all positions of all items."""
+        layer, channel = self._find(unit)
+        counts = self._counts(unit)[0]
+        return float(self.tallies[layer.name].total[channel] / counts.sum())
+
+    def _counts(self, unit: Unit | str) -> tuple[NDArray[np.int64], int, float, float]:
+        layer, channel = self._find(unit)
+        if not self.count:
+            raise BadInputError("the scan has seen no items")
+        found = self.tallies[layer.name]
+        counts, exponent = found.counts.counts[channel], found.counts.exponents[channel]
+        return counts.numpy(), int(exponent), float(found.low[channel]), float(found.high[channel])
+
+    def _find(self, unit: Unit | str) -> tuple[Layer, int]:
+        unit = parse_unit(unit) if isinstance(unit, str) else unit
+        if unit.layer not in self.tallies:
+            raise unknown("scanned layer", unit.layer, self.tallies)
+        layer = self.layers[unit.layer]
+        check_channel(unit, layer.channels)
+        if unit.position is not None:
+            raise BadUnitError(f"a scan keeps whole channels; ask for '{unit.layer}:{unit.channel}' without a position")
+        return layer, unit.channel
+
+    def merge(self, other: "Scan") -> "Scan":
+        """The scan of both parts of an image set; associative, and the same in any order."""
+        if (self.k, self.size, set(self.tallies)) != (other.k, other.size, set(other.tallies)):
+            raise BadInputError("scans merge only with equal k, input size and layers")
+        if both := sorted(self.items.keys() & other.items.keys()):
+            raise BadInputError(f"both scans have seen '{self.items[both[0]].id}'; merge scans of separate items")
+        tallies = {name: tally.merge(found, other.tallies[name]) for name, found in self.tallies.items()}
+        return _kept(
+            replace(self, tallies=tallies, items={**self.items, **other.items}, count=self.count + other.count)
+        )
+
+    def save(self, file: str | Path) -> None:
+        """Write the scan as one .npz file, whole or not at all."""
+        from retinoscope.observe.scanfile import save
+
+        save(self, Path(file))
+
+    @classmethod
+    def load(cls, file: str | Path) -> "Scan":
+        """Read a saved scan; raises StoreError when the file is none."""
+        from retinoscope.observe.scanfile import load
+
+        return load(Path(file))
+
+
+def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch: int = 16) -> Scan:
+    """Show a network every item of an image set once, and keep what each unit of `layers` answered.
+
+    Raises UnknownNameError for a layer that does not exist, BadInputError for activations that are NaN or infinite.
+    """
+    if k < 1 or batch < 1 or not layers:
+        raise BadInputError(f"a scan needs layers, and k and batch of at least 1; came {list(layers)}, {k}, {batch}")
+    chosen = {name: model.layers[name] for name in layers}
+    fast = prepare(model, list(chosen))
+    places = {item.id: place for place, item in enumerate(photos.items, photos.start)}
+    tallies = {name: Tally.empty(layer.channels, k) for name, layer in chosen.items()}
+    seen: dict[int, Item] = {}
+    with torch.inference_mode(), record(fast, list(chosen)) as trace:
+        for items, images in photos.batches(model.input_size, batch):
+            fast(images)
+            here = {places[item.id]: item for item in items}
+            seen.update(here)
+            for name in chosen:
+                tallies[name] = _update(name, tallies[name], trace[name], list(here))
+    return _kept(Scan(k, model.input_size, chosen, tallies, seen, len(seen)))
+
+
+def _update(name: str, found: Tally, maps: torch.Tensor, places: list[int]) -> Tally:
+    try:
+        return tally.update(found, maps.cpu(), torch.tensor(places))
+    except BadInputError as error:
+        raise BadInputError(f"{name}: {error}") from error
+
+
+def _kept(found: Scan) -> Scan:
+    """Without the items that no ranking names."""
+    ranked = [ranking.places.flatten() for t in found.tallies.values() for ranking in (t.top, t.bottom)]
+    named = set(torch.cat(ranked).tolist()) - {-1}
+    return replace(found, items={place: found.items[place] for place in sorted(named)})
