@@ -110,4 +110,16 @@ class HistogramRecord:
     provenance: Provenance
 
 
-Record = NetworkRecord | LayerRecord | PhotoRecord | PictureRecord | ExampleRecord | HistogramRecord
+@dataclass(frozen=True)
+class NoteRecord:
+    """Why a unit has no picture of a kind."""
+
+    network: str
+    layer: str
+    channel: int
+    kind: str
+    text: str
+    provenance: Provenance
+
+
+Record = NetworkRecord | LayerRecord | PhotoRecord | PictureRecord | ExampleRecord | HistogramRecord | NoteRecord

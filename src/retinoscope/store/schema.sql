@@ -75,3 +75,21 @@ CREATE TABLE histogram (
 
 -- What the atlas has finished: a task's key is the hash of its description; its records were committed with it.
 CREATE TABLE task (key TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
+
+-- What each task's results are: two tasks that own the same place (say, the pictures of channels 0-31 of a layer, by
+-- different settings) replace each other, and the older one counts as not done.
+CREATE TABLE place (
+  network TEXT NOT NULL, name TEXT NOT NULL,
+  task TEXT NOT NULL REFERENCES task (key) ON DELETE CASCADE,
+  PRIMARY KEY (network, name)
+) WITHOUT ROWID;
+CREATE INDEX place_by_task ON place (task);
+
+-- Why a unit has no picture, in words.
+CREATE TABLE note (
+  network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
+  kind TEXT NOT NULL,               -- the kind of picture that is missing
+  text TEXT NOT NULL,
+  provenance TEXT NOT NULL REFERENCES provenance (id),
+  PRIMARY KEY (network, layer, channel, kind)
+) WITHOUT ROWID;

@@ -1,0 +1,79 @@
+"""Look inside vision networks: what every unit looks for, finds, and is made of.
+
+The public names load on first use, so that the command line's help and the explorer start without torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str
+    from retinoscope.base.errors import RetinoscopeError as RetinoscopeError
+    from retinoscope.base.units import Unit as Unit
+    from retinoscope.data import cuts as cuts
+    from retinoscope.data.imageset import ImageSet as ImageSet
+    from retinoscope.image.canvas import Fourier as Fourier
+    from retinoscope.image.canvas import Pixels as Pixels
+    from retinoscope.image.transforms import ARTICLE as ARTICLE
+    from retinoscope.image.transforms import LUCID as LUCID
+    from retinoscope.image.transforms import ROBUST as ROBUST
+    from retinoscope.network.record import Trace as Trace
+    from retinoscope.network.record import record as record
+    from retinoscope.network.wrap import wrap as wrap
+    from retinoscope.network.zoo import load as load
+    from retinoscope.network.zoo import networks as networks
+    from retinoscope.observe.scan import Scan as Scan
+    from retinoscope.observe.scan import scan as scan
+    from retinoscope.store.database import Store as Store
+    from retinoscope.synthesize.objectives import channel as channel
+    from retinoscope.synthesize.objectives import deepdream as deepdream
+    from retinoscope.synthesize.objectives import direction as direction
+    from retinoscope.synthesize.objectives import logit as logit
+    from retinoscope.synthesize.objectives import neuron as neuron
+    from retinoscope.synthesize.objectives import probability as probability
+    from retinoscope.synthesize.optimize import optimize as optimize
+    from retinoscope.synthesize.recipes import RECIPES as RECIPES
+    from retinoscope.synthesize.recipes import Recipe as Recipe
+    from retinoscope.synthesize.render import render as render
+    from retinoscope.web.export import export as export
+    from retinoscope.web.serve import serve as serve
+
+_HOMES = {
+    "base.errors": ("RetinoscopeError",),
+    "base.units": ("Unit",),
+    "data": ("cuts",),
+    "data.imageset": ("ImageSet",),
+    "image.canvas": ("Fourier", "Pixels"),
+    "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
+    "network.record": ("Trace", "record"),
+    "network.wrap": ("wrap",),
+    "network.zoo": ("load", "networks"),
+    "observe.scan": ("Scan", "scan"),
+    "store.database": ("Store",),
+    "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
+    "synthesize.optimize": ("optimize",),
+    "synthesize.recipes": ("RECIPES", "Recipe"),
+    "synthesize.render": ("render",),
+    "web.export": ("export",),
+    "web.serve": ("serve",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [*_HOME_OF, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # slow to import
+
+        return version("retinoscope")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'retinoscope' has no attribute '{name}'")
+    home = import_module(f"retinoscope.{_HOME_OF[name]}")
+    found = getattr(home, name, None) or import_module(f"{home.__name__}.{name}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

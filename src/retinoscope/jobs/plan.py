@@ -1,0 +1,203 @@
+"""What an atlas needs, as frozen Jobs in an order in which each finds what it needs.
+
+A job's key is the hash of all that its results depend on, so that equal work is never done twice and changed settings
+are. How work is cut into jobs depends on the plan alone, never on the machine: pictures optimised together are
+optimised together again after a kill, and come out the same to the byte.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+
+from retinoscope.base.errors import unknown
+from retinoscope.data.imageset import ImageSet
+from retinoscope.jobs.layers import atlas_layers
+from retinoscope.network.model import Layer, Layers, Model
+from retinoscope.store.database import Task
+from retinoscope.synthesize.objectives import channel
+from retinoscope.synthesize.recipes import Recipe, find
+from retinoscope.synthesize.render import chunk_size, default_size
+
+SHARD = 256
+"""Items scanned between two saves."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """The weights that a job is about; `name` is the network's name in the store."""
+
+    name: str
+    weights: str
+
+
+@dataclass(frozen=True)
+class Scanning:
+    """The settings of one scan: image set (hash and number of items), layers, examples per side."""
+
+    images: str
+    items: int
+    layers: tuple[str, ...]
+    k: int
+
+
+@dataclass(frozen=True)
+class _Job:
+    network: Network
+
+    @property
+    def description(self) -> str:
+        """All that the job's results depend on, as JSON."""
+        return json.dumps({"job": type(self).__name__, **asdict(self)}, sort_keys=True)
+
+    @property
+    def key(self) -> str:
+        """The hash of the description."""
+        return hashlib.sha256(self.description.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Describe(_Job):
+    """Write down a network and its layers."""
+
+    title = "network"
+    guess = 0.1
+    places = ("network",)
+
+
+@dataclass(frozen=True)
+class ScanShard(_Job):
+    """Scan items start to stop - 1 into a file; nothing in the database."""
+
+    scanning: Scanning
+    start: int
+    stop: int
+    title = "scan"
+
+    @property
+    def file(self) -> str:
+        """Where its scan lies, relative to the store's folder."""
+        return f"work/{self.key}.npz"
+
+    @property
+    def guess(self) -> float:
+        """Seconds it may take: 40 items a second, about what a small network does on two cores."""
+        return (self.stop - self.start) / 40
+
+
+@dataclass(frozen=True)
+class MergeScan(_Job):
+    """Merge the shards of a scan into examples, histograms and stored photos."""
+
+    scanning: Scanning
+    title = "examples"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The scans of its layers."""
+        return tuple(f"scan {layer}" for layer in self.scanning.layers)
+
+    @property
+    def guess(self) -> float:
+        """Seconds it may take."""
+        return 1 + self.scanning.items / 400
+
+    @property
+    def shards(self) -> list[ScanShard]:
+        """What it merges, in order."""
+        starts = range(0, self.scanning.items, SHARD)
+        ends = [min(start + SHARD, self.scanning.items) for start in starts]
+        return [ScanShard(self.network, self.scanning, *ends) for ends in zip(starts, ends, strict=True)]
+
+
+@dataclass(frozen=True)
+class RenderChunk(_Job):
+    """Optimise pictures of channels first to last of a layer, side `size` pixels."""
+
+    layer: str
+    first: int
+    last: int
+    recipe: str
+    settings: str
+    size: int
+    steps: int
+    seed: int
+
+    @property
+    def title(self) -> str:
+        """What the progress bar says."""
+        return f"{self.layer}:{self.first}-{self.last}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The pictures of its channels."""
+        return tuple(f"optimised {self.layer}:{channel}" for channel in range(self.first, self.last + 1))
+
+    @property
+    def guess(self) -> float:
+        """Seconds it may take: a few milliseconds per picture and step at 160 pixels."""
+        return (self.last - self.first + 1) * self.steps * (self.size / 160) ** 2 * 0.006
+
+
+Job = Describe | ScanShard | MergeScan | RenderChunk
+
+
+def task_of(job: Job) -> Task:
+    """What the store notes of a job that is done."""
+    places = () if isinstance(job, ScanShard) else job.places
+    return Task(job.key, job.network.name, job.description, places)
+
+
+def plan_atlas(
+    model: Model,
+    photos: ImageSet,
+    *,
+    layers: Sequence[str] = (),
+    k: int = 9,
+    recipe: str | Recipe = "robust",
+    size: int | None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    pictures: int | None = None,
+) -> list[Job]:
+    """The jobs of an atlas: the network, the scan of the photos, then the pictures layer by layer.
+
+    `layers` are names or patterns (`blocks.*`), by default `atlas_layers`; `pictures` at most so many first channels
+    of each layer get a picture, by default all. Raises UnknownNameError for a layer or recipe that does not exist.
+    """
+    network = Network(model.name, model.weights_hash)
+    chosen = find_layers(model.layers, layers) or atlas_layers(model.layers)
+    scanning = Scanning(photos.content_hash, len(photos), tuple(layer.name for layer in chosen), k)
+    merge = MergeScan(network, scanning)
+    renders = [_renders(model, layer, find(recipe), size, steps, seed, pictures) for layer in chosen]
+    return [Describe(network), *merge.shards, merge, *(job for jobs in renders for job in jobs)]
+
+
+def find_layers(layers: Layers, patterns: Iterable[str]) -> list[Layer]:
+    """The layers that any of the names or shell patterns means, in call order; raises when one means none."""
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = {name for name in layers if name == pattern or fnmatchcase(name, pattern)}
+        if not found:
+            layers[pattern]  # a name with its nearest ones
+            raise unknown("layer like", pattern, layers)
+        chosen |= found
+    return [layer for name, layer in layers.items() if name in chosen]
+
+
+def _renders(
+    model: Model, layer: Layer, recipe: Recipe, size: int | None, steps: int | None, seed: int, pictures: int | None
+) -> list[RenderChunk]:
+    sample = [channel(layer.name, 0)]
+    side = size or recipe.size or default_size(model, sample)
+    chunk = chunk_size(model, sample, side)
+    settings = json.dumps(recipe.describe(), sort_keys=True)
+    count = layer.channels if pictures is None else min(pictures, layer.channels)
+    return [
+        RenderChunk(
+            Network(model.name, model.weights_hash), layer.name, first, min(first + chunk, count) - 1,
+            recipe.name, settings, side, steps or recipe.steps, seed,
+        )
+        for first in range(0, count, chunk)
+    ]  # fmt: skip
