@@ -8,7 +8,7 @@ optimised together again after a kill, and come out the same to the byte.
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
 from retinoscope.base.errors import unknown
@@ -26,10 +26,17 @@ SHARD = 256
 
 @dataclass(frozen=True)
 class Network:
-    """The weights that a job is about; `name` is the network's name in the store."""
+    """What a job looks into: the network's name in the store, its weights' hash, and what it does to photos first."""
 
     name: str
     weights: str
+    inputs: str
+
+    @classmethod
+    def of(cls, model: Model) -> "Network":
+        """The network of a model."""
+        inputs = (model.input_size, model.mean, model.std, model.bgr, model.grey, model.fixed_size)
+        return cls(model.name, model.weights_hash, repr(inputs))
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def plan_atlas(
     *,
     layers: Sequence[str] = (),
     k: int = 9,
-    recipe: str | Recipe = "robust",
+    recipe: str = "robust",
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -166,11 +173,13 @@ def plan_atlas(
     `layers` are names or patterns (`blocks.*`), by default `atlas_layers`; `pictures` at most so many first channels
     of each layer get a picture, by default all. Raises UnknownNameError for a layer or recipe that does not exist.
     """
-    network = Network(model.name, model.weights_hash)
+    network = Network.of(model)
     chosen = find_layers(model.layers, layers) or atlas_layers(model.layers)
     scanning = Scanning(photos.content_hash, len(photos), tuple(layer.name for layer in chosen), k)
     merge = MergeScan(network, scanning)
-    renders = [_renders(model, layer, find(recipe), size, steps, seed, pictures) for layer in chosen]
+    row = find(recipe)
+    row = replace(row, steps=steps or row.steps)
+    renders = [_renders(model, layer, row, size, seed, pictures) for layer in chosen]
     return [Describe(network), *merge.shards, merge, *(job for jobs in renders for job in jobs)]
 
 
@@ -187,7 +196,7 @@ def find_layers(layers: Layers, patterns: Iterable[str]) -> list[Layer]:
 
 
 def _renders(
-    model: Model, layer: Layer, recipe: Recipe, size: int | None, steps: int | None, seed: int, pictures: int | None
+    model: Model, layer: Layer, recipe: Recipe, size: int | None, seed: int, pictures: int | None
 ) -> list[RenderChunk]:
     sample = [channel(layer.name, 0)]
     side = size or recipe.size or default_size(model, sample)
@@ -196,8 +205,8 @@ def _renders(
     count = layer.channels if pictures is None else min(pictures, layer.channels)
     return [
         RenderChunk(
-            Network(model.name, model.weights_hash), layer.name, first, min(first + chunk, count) - 1,
-            recipe.name, settings, side, steps or recipe.steps, seed,
+            Network.of(model), layer.name, first, min(first + chunk, count) - 1,
+            recipe.name, settings, side, recipe.steps, seed,
         )
         for first in range(0, count, chunk)
     ]  # fmt: skip

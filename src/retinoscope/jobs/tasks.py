@@ -1,6 +1,7 @@
 """Run one Job: nothing is written here; what comes out are records and the bytes of files."""
 
 import io
+import json
 import math
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -190,7 +191,7 @@ def _render_chunk(job: RenderChunk, model: Model) -> Run:
 
 
 def _render_provenance(job: RenderChunk, model: Model) -> Provenance:
-    settings: dict[str, object] = {"recipe": job.recipe, "settings": job.settings, "size": job.size, "steps": job.steps}
+    settings: dict[str, object] = {**json.loads(job.settings), "size": job.size}
     kind = str(precision(model.device)).removeprefix("torch.")
     return Provenance(version("retinoscope"), settings, job.seed, model.weights_hash, None, model.device.type, kind)
 

@@ -45,7 +45,7 @@ class Store:
 
     folder: Path
     connection: sqlite3.Connection
-    lock: lock.Lock | None = None
+    held: lock.Lock | None = None
     _provenances: dict[str, Provenance] = field(default_factory=dict)
 
     @classmethod
@@ -85,9 +85,9 @@ class Store:
     def close(self) -> None:
         """Close the database, and let the next writer in."""
         self.connection.close()
-        if self.lock is not None:
-            self.lock.release()
-            self.lock = None
+        if self.held is not None:
+            self.held.release()
+            self.held = None
 
     def __enter__(self) -> "Store":
         return self

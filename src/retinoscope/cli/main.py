@@ -1,0 +1,44 @@
+"""The command line: one file per verb, which imports what it needs when it runs, so that help comes at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from retinoscope.base.errors import RetinoscopeError
+from retinoscope.cli.atlas import atlas
+from retinoscope.cli.layers import layers
+from retinoscope.cli.render import render
+from retinoscope.cli.scan import scan
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from retinoscope import __version__
+
+        print(f"retinoscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Look inside vision networks: what every unit looks for, and which photos excite it."""
+
+
+for command in (layers, render, scan, atlas):
+    app.command()(command)
+
+
+def run() -> None:
+    """Run the command line; what the user can mend becomes one line on stderr and exit status 2."""
+    try:
+        app()
+    except RetinoscopeError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
