@@ -7,6 +7,9 @@ Position i of a map sees the pixels `i * step + low` to `i * step + high`. Where
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil, floor
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,12 @@ def unite(axes: Sequence[Axis], size: int) -> tuple[Axis, bool]:
     last = size - 1
     lows = [axis.low + i * (axis.step - widest.step) for axis in axes for i in (0, last)]
     highs = [axis.high + i * (axis.step - widest.step) for axis in axes for i in (0, last)]
-    aligned = all(
-        axis.step == widest.step and axis.doubled_center == widest.doubled_center for axis in axes
-    )
+    aligned = all(axis.step == widest.step and axis.doubled_center == widest.doubled_center for axis in axes)
     return Axis(widest.step, min(lows), max(highs)), aligned
 
 
 def adaptive_reads(size: int, target: int) -> list[tuple[int, int]]:
-    """What each of `target` positions of an adaptive pooling reads out of `size`: floor(i n / m) to ceil((i+1) n / m)."""
+    """What each of `target` = m positions of an adaptive pooling reads out of `size` = n: i n / m to (i + 1) n / m."""
     return [(i * size // target, -(-(i + 1) * size // target) - 1) for i in range(target)]
 
 
@@ -75,16 +76,10 @@ def interpolation_reads(size: int, target: int, rate: float, corners: bool, supp
     `rate` is source positions per target position, `corners` torch's align_corners, `support` the filter's half width
     in source positions (0 for nearest, 1 for bilinear, 2 for bicubic).
     """
-    return [_interpolation_read(i, size, rate, corners, support) for i in range(target)]
-
-
-def _interpolation_read(i: int, size: int, rate: float, corners: bool, support: float) -> tuple[int, int]:
-    last = size - 1
-    slack = 1e-4  # rounding in the library's own float32 coordinates
     if support == 0:
-        ends = [int(i * rate - slack), int(i * rate + slack)]
-    else:
-        center = i * rate if corners else (i + 0.5) * rate - 0.5
-        ends = [int((center - support - slack) // 1) + 1, int((center + support + slack) // 1)]
-    first, final = (min(max(end, 0), last) for end in ends)
-    return first, final
+        first = (torch.arange(target, dtype=torch.float32) * rate).floor().int().tolist()  # in float32, as torch does
+        return [(min(i, size - 1),) * 2 for i in first]
+    centers = [i * rate if corners else (i + 0.5) * rate - 0.5 for i in range(target)]
+    reach = support - 1e-5  # what has less weight than rounding is not read
+    ends = [(floor(center - reach) + 1, ceil(center + reach) - 1) for center in centers]
+    return [(min(max(first, 0), size - 1), min(max(last, 0), size - 1)) for first, last in ends]

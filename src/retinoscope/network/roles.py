@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
+AxisName = Literal["y", "x"]
 Label = Literal["y", "x", "c", "e", "n", "?"]
 """y, x: image axes; c: channels and whatever else is not space; e: copies (a broadcast); n: patches behind prefix
 tokens; ?: unknown."""
@@ -52,10 +53,12 @@ def spatial(dim: Dim) -> set[str]:
     return labels(dim) & {"y", "x"}
 
 
-def whole_axis(dim: Dim) -> str | None:
+def whole_axis(dim: Dim) -> AxisName | None:
     """`y` or `x` when the dimension is exactly that axis in full, otherwise None."""
-    single = len(dim) == 1 and dim[0].label in ("y", "x") and dim[0].step == 1
-    return dim[0].label if single else None
+    if len(dim) != 1 or dim[0].step != 1:
+        return None
+    label = dim[0].label
+    return label if label == "y" or label == "x" else None
 
 
 def merge(atoms: Sequence[Atom]) -> Dim:

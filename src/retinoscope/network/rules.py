@@ -17,7 +17,7 @@ from retinoscope.network.geometry import (
     transposed_window,
     window,
 )
-from retinoscope.network.roles import Atom, Dim, Dims, labels, merge, plain, reshape, spatial, squash, whole_axis
+from retinoscope.network.roles import Atom, AxisName, Dim, Dims, plain, reshape, spatial, squash, whole_axis
 from retinoscope.network.seen import AXES, Seen, absorb, blind, broadcast_dims, everything, join
 
 
@@ -38,7 +38,7 @@ class Operation:
     def tracked(self) -> list[Seen]:
         """Everything among the inputs that depends on the image."""
         flat = [s for value in self.seen.values() for s in (value if isinstance(value, list) else [value])]
-        return [s for s in flat if s is not None]
+        return [s for s in flat if isinstance(s, Seen)]
 
     @property
     def main(self) -> Seen | None:
@@ -113,17 +113,14 @@ def permuted(op: Operation) -> Seen:
 def expanded(op: Operation) -> Seen:
     (seen,) = op.tracked
     missing = len(op.shape) - len(seen.dims)
-    padded = [(1, ()), *[(1, ())] * (missing - 1)] if missing else []
-    old = [*padded, *zip(seen.shape, seen.dims, strict=True)]
-    dims = tuple(dim if size == n else plain("e", n) for (size, dim), n in zip(old, op.shape, strict=True))
-    return seen.laid(op.shape, dims)
+    shape, dims = (1,) * missing + seen.shape, ((),) * missing + seen.dims
+    copies = tuple(d if n == m else plain("e", m) for d, n, m in zip(dims, shape, op.shape, strict=True))
+    return seen.laid(op.shape, copies)
 
 
 def unsqueezed(op: Operation) -> Seen:
     (seen,) = op.tracked
-    dims = list(seen.dims)
-    dims.insert(op.arguments["dim"] % len(op.shape), ())
-    return seen.laid(op.shape, tuple(dims))
+    return seen.laid(op.shape, _insert(seen.dims, op.arguments["dim"] % len(op.shape), ()))
 
 
 def squeezed(op: Operation) -> Seen:
@@ -166,8 +163,8 @@ def selected(op: Operation) -> Seen:
 
 
 def padded(op: Operation) -> Seen:
-    (seen,) = op.tracked
-    pads = op.arguments["pad"]
+    seen = op.tracked[0]
+    pads: list[int] = op.arguments["pad"]
     for back in range(len(pads) // 2):
         before, place = pads[2 * back], len(seen.dims) - 1 - back
         if pads[2 * back] or pads[2 * back + 1]:
@@ -183,13 +180,13 @@ def _pad(seen: Seen, place: int, before: int, size: int) -> Seen:
         return seen.laid(shape, _put(seen.dims, place, plain("?" if spatial(dim) else "c", size)))
     if axis := seen.axis(label):
         seen = seen.with_axis(label, shift(axis, -before))
-    return seen.laid(shape, _put(seen.dims, place, plain("y" if label == "y" else "x", size)))
+    return seen.laid(shape, _put(seen.dims, place, plain(label, size)))
 
 
 def mirrored(op: Operation) -> Seen:
     """Reflected or repeated borders: near a border, positions read pixels up to twice the padding away."""
     (seen,) = op.tracked
-    if len(op.arguments["padding"]) != 4:
+    if len(op.arguments["padding"]) != 4 or len(_image_axes(seen, 2)) != 2:
         return conservative(op)
     left, right, top, bottom = op.arguments["padding"]
     for (label, place), (before, after) in zip(_image_axes(seen, 2), ((top, bottom), (left, right)), strict=True):
@@ -215,7 +212,7 @@ def concatenated(op: Operation) -> Seen:
         return everything(op.shape, _put(dims, place, plain("?", op.shape[place])))
     prefix = sum(shape[place] for shape in shapes[: patches[0]])
     atom = _behind(parts[patches[0]].dims[place], prefix, op.shape[place])
-    return replace(join([s for s in tracked if spatial(s.dims[place])], op.shape, _put(dims, place, (atom,)), False))
+    return join([parts[patches[0]]], op.shape, _put(dims, place, (atom,)), gates=False)
 
 
 def _behind(dim: Dim, prefix: int, size: int) -> Atom:
@@ -226,9 +223,9 @@ def _behind(dim: Dim, prefix: int, size: int) -> Atom:
 
 def stacked(op: Operation) -> Seen:
     place = op.arguments["dim"] % len(op.shape)
-    tracked = op.tracked
-    dims = broadcast_dims(tracked, op.shape[:place] + op.shape[place + 1 :])
-    return join(tracked, op.shape, (*dims[:place], plain("c", op.shape[place]), *dims[place:]), gates=False)
+    parts = [s.laid(_insert(s.shape, place, 1), _insert(s.dims, place, ())) for s in op.tracked]
+    dims = broadcast_dims(parts, _put(op.shape, place, 1))
+    return join(parts, op.shape, _put(dims, place, plain("c", op.shape[place])), gates=False)
 
 
 def moved(op: Operation) -> Seen:
@@ -237,21 +234,17 @@ def moved(op: Operation) -> Seen:
     return blind(seen, *(label for place in op.arguments["dims"] for label in spatial(seen.dims[place])))
 
 
-def shuffled(op: Operation) -> Seen:
-    return op.tracked[0]
-
-
 # Windows
 
 
-def _image_axes(seen: Seen, count: int) -> list[tuple[str, int]]:
+def _image_axes(seen: Seen, count: int) -> list[tuple[AxisName, int]]:
     """The last `count` dimensions that are image axes, as (label, place)."""
     places = range(len(seen.dims) - count, len(seen.dims))
     found = [(whole_axis(seen.dims[p]) or _single_axis(seen, p, len(seen.dims) - count), p) for p in places]
     return [(label, place) for label, place in found if label]
 
 
-def _single_axis(seen: Seen, place: int, first: int) -> str | None:
+def _single_axis(seen: Seen, place: int, first: int) -> AxisName | None:
     """A dimension of size 1 where an image axis would be, if that axis is nowhere else."""
     if seen.shape[place] != 1 or len(seen.dims) - first != 2 or place < first:
         return None
@@ -260,12 +253,12 @@ def _single_axis(seen: Seen, place: int, first: int) -> str | None:
 
 
 def convolved(op: Operation) -> Seen:
-    args, seen, weight = op.arguments, op.main, op.seen.get("weight")
-    if seen is None or weight is not None and (weight.y or weight.x):
+    seen, weight = op.main, op.seen.get("weight")
+    if seen is None or (weight is not None and (weight.y or weight.x)):
         return conservative(op)
     size = len(seen.dims) - 2
     seen = _windowed(absorb(seen, [1]), op, op.shapes["weight"][2:], size)
-    return replace(seen, gated=seen.gated or weight is not None) if args["groups"] else seen
+    return replace(seen, gated=seen.gated or weight is not None)
 
 
 def pooled(op: Operation) -> Seen:
@@ -281,13 +274,13 @@ def _windowed(seen: Seen, op: Operation, kernel: Sequence[int], size: int) -> Se
         if label not in slid and any(p >= first for p in seen.holders(label)):
             result = blind(result, label)
     dims = list(seen.dims)
+    for place in range(first, len(dims)):
+        dims[place] = plain("c", op.shape[place])
     for label, place in slid.items():
         result = result.with_axis(label, _slide(seen.axis(label), op, place - first, kernel))
-    for place in range(len(dims) - size, len(dims)):
-        label = next((k for k, p in slid.items() if p == place), None)
-        kind = "y" if label == "y" else "x" if label == "x" else "c"
-        dims[place] = plain(kind, op.shape[place])
-    dims[1] = plain("c", op.shape[1]) if len(op.shape) == size + 2 and op.name == "convolution" else dims[1]
+        dims[place] = plain(label, op.shape[place])
+    if op.name == "convolution":
+        dims[1] = plain("c", op.shape[1])
     return replace(result, shape=op.shape, dims=tuple(dims))
 
 
@@ -315,8 +308,7 @@ def _resized(seen: Seen, op: Operation, reads: Callable[[int, int, int], list[tu
         size, target, axis = seen.shape[place], op.shape[place], seen.axis(label)
         collapsed = target == 1 and size > 1
         new = None if axis is None or collapsed else resample(axis, size, reads(size, target, i))
-        kind = "y" if label == "y" else "x"
-        dims, shape = _put(seen.dims, place, plain(kind, target)), _put(seen.shape, place, target)
+        dims, shape = _put(seen.dims, place, plain(label, target)), _put(seen.shape, place, target)
         seen = replace(seen.with_axis(label, new), dims=dims, shape=shape)
     return seen
 
@@ -332,9 +324,8 @@ def interpolated(op: Operation) -> Seen:
     corners, scales = bool(op.arguments.get("align_corners")), [op.arguments.get(k) for k in ("scales_h", "scales_w")]
 
     def reads(size: int, target: int, i: int) -> list[tuple[int, int]]:
-        rate = 1 / scales[i] if scales[i] else size / target
-        if corners:
-            rate = (size - 1) / max(target - 1, 1)
+        scale = scales[i]
+        rate = (size - 1) / max(target - 1, 1) if corners else 1 / scale if scale else size / target
         wide = support * max(rate, 1) if "_aa" in op.name else support
         return interpolation_reads(size, target, rate, corners, wide)
 
@@ -396,7 +387,8 @@ def multiplied(op: Operation) -> Seen:
     """Matrix products: the contracted dimensions are mixed, rows and columns keep their meaning."""
     keys = [k for k in op.seen if k not in ("self", "bias")] if op.name in ("addmm", "baddbmm") else list(op.seen)
     left, right = (op.seen[k] for k in keys[:2])
-    parts, dims = [], [(), ()]
+    parts: list[Seen] = []
+    dims: list[Dim] = [(), ()]
     for side, seen in enumerate((left, right)):
         inner = -1 if side == 0 else -2
         if seen is None:
@@ -422,9 +414,17 @@ def linear(op: Operation) -> Seen:
     return replace(seen, shape=op.shape, dims=(*seen.dims[:-1], plain("c", op.shape[-1])))
 
 
+def _insert(values: Any, place: int, value: Any) -> Any:
+    return (*values[:place], value, *values[place:])
+
+
 def _put(values: Any, place: int, value: Any) -> Any:
     return (*values[:place], value, *values[place + 1 :])
 
+
+CONSTANTS = {"new_zeros", "new_ones", "new_full", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"}
+CONSTANTS |= {"rand_like", "randn_like", "bernoulli", "zero", "fill", "empty_strided", "new_empty_strided"}
+"""Operations that take only the shape of their input."""
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("prelu", "_prelu_kernel", "hardswish", "native_dropout", "_to_copy", "masked_fill"), same),

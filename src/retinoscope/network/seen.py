@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
 
 from retinoscope.network.geometry import Axis, unite
-from retinoscope.network.roles import Dims, labels, spatial, squash, unknown_dims
+from retinoscope.network.roles import AxisName, Dim, Dims, labels, plain, spatial, squash, unknown_dims
 
-AXES: tuple[Literal["y", "x"], ...] = ("y", "x")
+AXES: tuple[AxisName, ...] = ("y", "x")
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def join(inputs: Sequence[Seen], shape: Sequence[int], dims: Dims, gates: bool) 
 def _join_axis(result: Seen, inputs: Sequence[Seen], label: str, gates: bool) -> Seen:
     placed = [s for s in inputs if s.holders(label)]
     free = [s for s in inputs if not s.holders(label)]
-    if len(result.holders(label)) > 1:
+    if any(_backs(s, label) != _backs(result, label) for s in placed):
         return result
     if not placed:
         local = [s for s in free if s.axis(label) is not None]
@@ -102,11 +101,24 @@ def _join_axis(result: Seen, inputs: Sequence[Seen], label: str, gates: bool) ->
             return result
         placed, free = local, [s for s in free if s.axis(label) is None]
     axes = [axis for s in placed if (axis := s.axis(label)) is not None]
-    if not axes or len(axes) < len(placed) or any(s.axis(label) is not None for s in free):
+    if not axes or len(axes) < len(placed) or not all(_is_gate(s, label, result) for s in free):
         return result
     axis, aligned = unite(axes, length(result, label))
     result = replace(result, aligned=result.aligned and aligned, gated=result.gated or bool(free))
     return result.with_axis(label, axis)
+
+
+def _backs(seen: Seen, label: str) -> list[int]:
+    """The dimensions that hold an axis, counted from the last as broadcasting does."""
+    return [place - len(seen.dims) for place in seen.holders(label)]
+
+
+def _is_gate(free: Seen, label: str, result: Seen) -> bool:
+    """Whether a tensor without positions of its own is a global signal, the same for every position of the result."""
+    if free.axis(label) is not None:
+        return False
+    inside = [back for back in _backs(result, label) if -back <= len(free.dims)]
+    return all(free.shape[back] == 1 or labels(free.dims[back]) == {"e"} for back in inside)
 
 
 def length(seen: Seen, label: str) -> int:
@@ -116,14 +128,14 @@ def length(seen: Seen, label: str) -> int:
 
 def broadcast_dims(inputs: Sequence[Seen], shape: Sequence[int]) -> Dims:
     """The dimensions of a broadcast of these tensors; unknown where two of them disagree about image axes."""
-    result = []
-    for back in range(1, len(shape) + 1):
-        size = shape[-back]
-        options = [s.dims[-back] for s in inputs if len(s.dims) >= back and s.shape[-back] == size]
-        placed = {dim for dim in options if spatial(dim) or "?" in labels(dim)}
-        plainest = next((dim for dim in options if "c" in labels(dim)), options[0] if options else ())
-        unclear = unknown_dims((size,))[0]
-        result.append((placed.pop() if len(placed) == 1 else unclear) if placed else plainest)
-        if size > 1 and not result[-1]:
-            result[-1] = squash(unclear)
-    return tuple(reversed(result))
+    return tuple(_broadcast_dim(inputs, place - len(shape), size) for place, size in enumerate(shape))
+
+
+def _broadcast_dim(inputs: Sequence[Seen], back: int, size: int) -> Dim:
+    options = [s.dims[back] for s in inputs if len(s.dims) >= -back and s.shape[back] == size]
+    placed = {dim for dim in options if spatial(dim) or "?" in labels(dim)}
+    if len(placed) > 1:
+        return plain("?", size)
+    if placed:
+        return placed.pop()
+    return next((dim for dim in options if "c" in labels(dim)), options[0] if options else plain("c", size))

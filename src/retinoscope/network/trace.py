@@ -30,7 +30,7 @@ def trace(module: nn.Module, input_size: tuple[int, int], channels: int = 3) -> 
     counts: dict[str, int] = {}
     for call in calls:
         counts[call.module] = max(counts.get(call.module, 0), call.number)
-    kept = [(call, place) for call in calls if (place := _layout(call)) is not None]
+    kept = [(call, place) for call in calls if (place := _layout(call, input_size)) is not None]
     layers = [_layer(call, place, i, len(kept), counts, input_size) for i, (call, place) in enumerate(kept)]
     if not any(layer.module for layer in layers):
         raise BadNetworkError(f"no layers in {type(module).__name__}: no named submodule gave a tensor for {shape}")
@@ -142,26 +142,40 @@ class _Place:
     prefix: int = 0
 
 
-def _layout(call: _Call) -> _Place | None:
+def _layout(call: _Call, input_size: tuple[int, int]) -> _Place | None:
     """The layout of a call's output; None when it is not a batch of maps, tokens or vectors."""
     seen = call.seen
     if seen is None or len(seen.shape) not in (2, 3, 4) or seen.shape[0] != 1 or 0 in seen.shape:
         return None
     if len(seen.shape) == 2:
         return _Place("vector", seen.shape[1], (1, 1), seen)
-    return _tokens(seen) if len(seen.shape) == 3 else _map(seen)
+    if len(seen.shape) == 3:
+        return _tokens(seen)
+    unclear = any("?" in labels(dim) for dim in seen.dims)
+    return _guess_map(seen, input_size) if unclear else _map(seen)
 
 
 def _map(seen: Seen) -> _Place | None:
-    unclear = all("?" in labels(dim) for dim in seen.dims if dim)
-    flat = seen.shape[1] == seen.shape[2] == 1 and seen.shape[3] > 1
-    first = absorb(seen, [1]) if not unclear else seen
-    last = absorb(seen, [3]) if not unclear else seen
-    if not flat and (unclear or _are_axes(first.dims[2:])):
+    last_is_channels = seen.shape[1] == seen.shape[2] == 1 and seen.shape[3] > 1
+    first, last = absorb(seen, [1]), absorb(seen, [3])
+    if not last_is_channels and _are_axes(first.dims[2:]):
         return _Place("map", seen.shape[1], (seen.shape[2], seen.shape[3]), first)
     if _are_axes(last.dims[1:3]):
         return _Place("map-last", seen.shape[3], (seen.shape[1], seen.shape[2]), last)
     return None
+
+
+def _guess_map(seen: Seen, input_size: tuple[int, int]) -> _Place | None:
+    """Where dimensions could not be followed, those shaped like the image are taken for its axes."""
+    _, a, b, c = seen.shape
+    if _alike((b, c), input_size):
+        return _Place("map", a, (b, c), seen)
+    return _Place("map-last", c, (a, b), seen) if _alike((a, b), input_size) else None
+
+
+def _alike(size: tuple[int, int], image: tuple[int, int]) -> bool:
+    fits = size[0] <= image[0] and size[1] <= image[1]
+    return fits and abs(size[0] * image[1] - size[1] * image[0]) <= max(image)  # within one position
 
 
 def _are_axes(dims: Dims) -> bool:

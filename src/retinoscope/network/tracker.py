@@ -11,13 +11,13 @@ from torch.utils._pytree import tree_leaves
 
 from retinoscope.network.geometry import Axis
 from retinoscope.network.roles import plain
-from retinoscope.network.rules import RULES, Operation, conservative, pointwise
+from retinoscope.network.rules import CONSTANTS, RULES, Operation, conservative, pointwise
 from retinoscope.network.seen import Seen, everything
 
 Place = tuple[int, tuple[int, ...], tuple[int, ...]]
 
 
-class Tracker(TorchDispatchMode):
+class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves its hook untyped
     """Inside `with Tracker(image) as tracker:` every tensor made from `image` (1 c h w) knows what it has seen.
 
     It works below modules and functions, on the operations PyTorch dispatches, so that functional, in-place and
@@ -25,7 +25,7 @@ class Tracker(TorchDispatchMode):
     """
 
     def __init__(self, image: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._memory: dict[int, dict[Place, Seen]] = {}
         self._watched: dict[int, list[Any]] = {}
         dims = ((), plain("c", image.shape[1]), plain("y", image.shape[2]), plain("x", image.shape[3]))
@@ -52,7 +52,7 @@ class Tracker(TorchDispatchMode):
         for address in fresh:
             self._memory.pop(address, None)
             self._watched.pop(address, None)
-        if operation.tracked and outputs:
+        if operation.tracked and outputs and operation.name not in CONSTANTS:
             written = {_address(t) for t in _written(func, args, kwargs)}
             self._follow(func, operation, outputs, written)
         return result
@@ -142,4 +142,4 @@ def _address(tensor: Tensor) -> int:
 def _place(tensor: Tensor) -> Place:
     """Which part of its memory a tensor is."""
     strides = tuple(0 if n == 1 else s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
-    return tensor.storage_offset(), tuple(tensor.shape), strides
+    return int(tensor.storage_offset()), tuple(tensor.shape), strides

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def _read_safetensors(file: Path) -> Any:
 
 def _read_pickle(file: Path) -> Any:
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # old and odd pickles are answered for below
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadWeightsError(
             f"'{file}' holds more than plain weights, and was not executed. "
@@ -85,7 +88,7 @@ def fit_in_order(module: nn.Module, weights: Mapping[str, Tensor], source: str) 
     """Copy weights that have other names but the same order; every shape must agree."""
     own = module.state_dict()
     pairs = list(zip(own, weights, strict=False))
-    wrong = [f"{theirs} for {_shapes(ours, weights[theirs], own[ours])}" for ours, theirs in pairs if own[ours].shape != weights[theirs].shape]
+    wrong = [_shapes(f"{b} for {a}", weights[b], own[a]) for a, b in pairs if _differ(weights[b], own[a])]
     if wrong or len(own) != len(weights):
         raise BadWeightsError(
             f"{source} does not fit {type(module).__name__}: {len(weights)} tensors for {len(own)}"

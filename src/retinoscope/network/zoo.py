@@ -10,11 +10,12 @@ from typing import Any
 import timm
 import torch
 import torchvision
+from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from retinoscope.base.errors import BadNetworkError, BadWeightsError, RetinoscopeError, unknown
 from retinoscope.network.model import Model
-from retinoscope.network.weights import fit_in_order, load_weights, read_weights
+from retinoscope.network.weights import fit_in_order, load_weights, read_weights, weights_hash
 from retinoscope.network.wrap import wrap
 
 _LITE = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
@@ -95,10 +96,9 @@ def _torchvision_names() -> list[str]:
 
 def _load_torchvision(name: str, weights: str | Path | None) -> Model:
     declared = torchvision.models.get_model_weights(name).DEFAULT
-    module = _download(
-        f"torchvision/{name}",
-        lambda: torchvision.models.get_model(name, weights=declared if weights == "default" else None, **_quiet(name)),
-    )
+    chosen = declared if weights == "default" else None
+    start = _start(name, chosen is None)
+    module = _download(f"torchvision/{name}", lambda: torchvision.models.get_model(name, weights=chosen, **start))
     preset = declared.transforms()
     size = preset.crop_size[0]
     return wrap(
@@ -113,15 +113,15 @@ def _load_torchvision(name: str, weights: str | Path | None) -> Model:
     )
 
 
-def _quiet(name: str) -> dict[str, bool]:
-    """GoogLeNet and Inception warn unless told how to start their random weights."""
-    return {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+def _start(name: str, random: bool) -> dict[str, bool]:
+    """GoogLeNet and Inception warn unless told whether to start with random weights."""
+    return {"init_weights": random} if name in ("googlenet", "inception_v3") else {}
 
 
 def _load_timm(name: str, weights: str | Path | None) -> Model:
     module = _download(f"timm/{name}", lambda: timm.create_model(name, pretrained=weights == "default"))
-    config = timm.data.resolve_model_data_config(module)
-    declared = module.pretrained_cfg
+    config: dict[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]
+    declared: Any = module.pretrained_cfg
     channels, *size = config["input_size"]
     if channels not in (1, 3):
         raise BadNetworkError(f"timm/{name} takes images of {channels} channels; only 1 and 3 can be looked into")
@@ -165,17 +165,10 @@ def _load_file(name: str, weights: str | Path | None) -> Model:
     made = _call(Path(path), factory)
     if isinstance(made, Model):
         _filled(made.module, weights)
-        return wrap_again(made)
+        return replace(made, weights_hash=weights_hash(made.module))
     if not isinstance(made, nn.Module):
         raise BadNetworkError(f"'{name}' must give an nn.Module or a Model; came {type(made).__name__}")
     return wrap(_filled(made, weights), name=factory)
-
-
-def wrap_again(model: Model) -> Model:
-    """The model with the hash of the weights it has now."""
-    from retinoscope.network.weights import weights_hash
-
-    return replace(model, weights_hash=weights_hash(model.module))
 
 
 def _call(path: Path, factory: str) -> Any:
