@@ -1,0 +1,286 @@
+"""What each page says, as plain data: the JSON twin is this data, the HTML is a template over it.
+
+Addresses in the data are relative to the explorer's root.
+"""
+
+import difflib
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from retinoscope.base.errors import UnknownNameError, unknown
+from retinoscope.web import queries, urls
+from retinoscope.web.queries import Row
+
+STRIP = 12
+"""Pictures in a layer's strip on the network page."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its template, its address relative to the root, its title, and its data."""
+
+    template: str
+    path: str
+    title: str
+    data: dict[str, Any]
+
+
+class MissingPageError(UnknownNameError):
+    """No such page; `near` holds the nearest ones as (text, address)."""
+
+    def __init__(self, message: str, near: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.near = list(near)
+
+
+def home(db: sqlite3.Connection) -> Page:
+    """The networks of the store."""
+    found = [_network_card(db, row) for row in queries.networks(db)]
+    return Page("home.html", urls.HOME, "Networks", {"networks": found})
+
+
+def _network_card(db: sqlite3.Connection, row: Row) -> Row:
+    layers = queries.layers(db, row["name"])
+    shown = [layer for layer in layers if layer["pictures"]] or [layer for layer in layers if layer["results"]]
+    strips = [queries.strip(db, row["name"], layer["name"], 3) for layer in _spread(shown, 6)]
+    return {
+        "name": row["name"],
+        "url": urls.network(row["name"]),
+        "weights": row["weights_hash"],
+        "input": [row["input_height"], row["input_width"]],
+        "classes": len(row["labels"]),
+        "layers": len(layers),
+        **_progress(layers),
+        "sample": [thumb(unit) for strip in strips for unit in strip],
+    }
+
+
+def _spread(items: list[Row], count: int) -> list[Row]:
+    """Up to `count` items, evenly from first to last."""
+    if len(items) <= count:
+        return items
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def _progress(layers: list[Row]) -> Row:
+    started = [layer for layer in layers if layer["results"]]
+    return {
+        "units": sum(layer["channels"] for layer in layers),
+        "layers_with_results": len(started),
+        "units_in_those_layers": sum(layer["channels"] for layer in started),
+        "units_with_results": sum(layer["results"] for layer in started),
+        "units_with_pictures": sum(layer["pictures"] for layer in started),
+    }
+
+
+def network(db: sqlite3.Connection, name: str) -> Page:
+    """A network and its layers in call order; `name` is the network's segment in the URL, or its name."""
+    row = _find_network(db, name)
+    layers = queries.layers(db, row["name"])
+    data = {key: value for key, value in _network_card(db, row).items() if key not in ("sample", "layers")}
+    data["layers"] = [_layer_card(db, layer) for layer in layers]
+    return Page("network.html", urls.network(row["name"]), row["name"], data)
+
+
+def _layer_card(db: sqlite3.Connection, layer: Row) -> Row:
+    strip = queries.strip(db, layer["network"], layer["name"], STRIP) if layer["results"] else []
+    return _layer_facts(layer) | {"strip": [thumb(unit) for unit in strip]}
+
+
+def _layer_facts(layer: Row) -> Row:
+    whole = layer["stride_y"] is None
+    return {
+        "name": layer["name"],
+        "url": urls.layer(layer["network"], layer["name"]),
+        "place": layer["place"],
+        "kind": layer["kind"],
+        "channels": layer["channels"],
+        "map": [layer["height"], layer["width"]],
+        "stride": None if whole else [layer["stride_y"], layer["stride_x"]],
+        "receptive_field": [layer["field_y"], layer["field_x"]],
+        "sees_whole_image": whole,
+        "depth": layer["depth"],
+        "pictures": layer["pictures"],
+        "results": layer["results"],
+    }
+
+
+def thumb(row: Row) -> Row:
+    """A unit's small picture: a rendered one, or the patch of its strongest example, or none."""
+    card = {
+        "channel": row["channel"],
+        "text": f"{row['layer']}:{row['channel']}",
+        "url": urls.unit(row["network"], row["layer"], row["channel"]),
+        "score": row.get("score"),
+    }
+    if "photo" in row:
+        return card | {"picture": None, "patch": _patch(row)}
+    return card | {"picture": urls.media(row["file"]) if "file" in row else None, "patch": None}
+
+
+def _patch(row: Row) -> Row:
+    """Where an example's receptive field lies on its photo, in the original photo's pixels."""
+    return {
+        "photo": urls.media(row["file"]),
+        "height": row["photo_height"],
+        "width": row["photo_width"],
+        "box": [row["box_top"], row["box_left"], row["box_bottom"], row["box_right"]],
+    }
+
+
+def layer(db: sqlite3.Connection, network_name: str, name: str) -> Page:
+    """A layer and all its units."""
+    owner, layers, row = _find_layer(db, network_name, name)
+    facts = _layer_facts(row)
+    before, after = _beside(layers, row)
+    data = {
+        "network": owner["name"],
+        **facts,
+        "layers": len(layers),
+        "previous_layer": _layer_link(before),
+        "next_layer": _layer_link(after),
+        "units": _units(db, owner, row, _is_output(owner, layers, row)),
+    }
+    return Page("layer.html", facts["url"], f"{row['name']} · {owner['name']}", data)
+
+
+def _is_output(owner: Row, layers: list[Row], row: Row) -> bool:
+    return row is layers[-1] and row["channels"] == len(owner["labels"])
+
+
+def _units(db: sqlite3.Connection, owner: Row, row: Row, output: bool) -> list[Row]:
+    key = (row["network"], row["name"])
+    pictures, tops, maxima = queries.pictures(db, *key), queries.strongest(db, *key), queries.maxima(db, *key)
+    labels, have = queries.labels(db, *key), set(queries.channels(db, *key))
+    found = []
+    for channel in range(row["channels"]):
+        top = tops.get(channel)
+        bare = {"network": key[0], "layer": key[1], "channel": channel}
+        found.append(
+            thumb(pictures.get(channel) or top or bare)
+            | {
+                "score": pictures[channel]["score"] if channel in pictures else None,
+                "maximum": maxima.get(channel, top["score"] if top else None),
+                "labels": labels.get(channel, []),
+                "class": owner["labels"][channel] if output else None,
+                "has_results": channel in have,
+            }
+        )
+    return found
+
+
+def _layer_link(row: Row | None, channel: int | None = None) -> Row | None:
+    if row is None:
+        return None
+    if channel is not None and channel < row["channels"]:
+        return {"text": f"{row['name']}:{channel}", "url": urls.unit(row["network"], row["name"], channel)}
+    return {"text": row["name"], "url": urls.layer(row["network"], row["name"])}
+
+
+def _beside(layers: list[Row], row: Row) -> tuple[Row | None, Row | None]:
+    """The nearest layers with results before and after one, in call order."""
+    full = [layer for layer in layers if layer["results"]]
+    before = [layer for layer in full if layer["place"] < row["place"]]
+    after = [layer for layer in full if layer["place"] > row["place"]]
+    return (before[-1] if before else None, after[0] if after else None)
+
+
+def unit(db: sqlite3.Connection, network_name: str, layer_name: str, channel: str) -> Page:
+    """A unit: its pictures, examples, histogram, and how they were made."""
+    owner, layers, row = _find_layer(db, network_name, layer_name)
+    number = _find_channel(row, channel)
+    key = (owner["name"], row["name"], number)
+    histogram = queries.unit_histogram(db, *key)
+    pictures, examples = queries.unit_pictures(db, *key), queries.unit_examples(db, *key)
+    text, path = f"{row['name']}:{number}", urls.unit(*key)
+    data = {
+        "network": owner["name"],
+        "layer": _layer_facts(row),
+        "channel": number,
+        "text": text,
+        "url": path,
+        "class": owner["labels"][number] if _is_output(owner, layers, row) else None,
+        "pictures": [_picture(picture) for picture in pictures],
+        "notes": queries.unit_notes(db, *key),
+        "top": [_example(row) for row in examples if row["side"] == "top"],
+        "bottom": [_example(row) for row in examples if row["side"] == "bottom"],
+        "histogram": histogram and {key: histogram[key] for key in _HISTOGRAM},
+        **_unit_neighbours(db, layers, row, number),
+        "provenance": _provenances(db, pictures, examples, histogram),
+    }
+    return Page("unit.html", path, f"{text} · {owner['name']}", data)
+
+
+_HISTOGRAM = ("edges", "counts", "quantiles", "minimum", "maximum", "mean")
+
+
+def _unit_neighbours(db: sqlite3.Connection, layers: list[Row], row: Row, channel: int) -> Row:
+    have = queries.channels(db, row["network"], row["name"])
+    before = [other for other in have if other < channel]
+    after = [other for other in have if other > channel]
+    up, down = _beside(layers, row)
+    return {
+        "previous_unit": _layer_link(row, before[-1]) if before else None,
+        "next_unit": _layer_link(row, after[0]) if after else None,
+        "previous_layer": _layer_link(up, channel),
+        "next_layer": _layer_link(down, channel),
+    }
+
+
+def _picture(row: Row) -> Row:
+    shown = {key: row[key] for key in ("kind", "height", "width", "score", "provenance")}
+    return {"url": urls.media(row["file"])} | shown
+
+
+def _example(row: Row) -> Row:
+    shown = {key: row[key] for key in ("place", "score", "photo", "item", "label", "credit", "provenance")}
+    return shown | {"position": [row["y"], row["x"]], "patch": _patch(row)}
+
+
+def _provenances(db: sqlite3.Connection, pictures: list[Row], examples: list[Row], histogram: Row | None) -> list[Row]:
+    """How the unit's records were made: one entry per provenance, with what it made."""
+    made: dict[str, dict[str, None]] = {}
+    for picture in pictures:
+        made.setdefault(picture["provenance"], {})[f"{picture['kind']} picture"] = None
+    for example in examples:
+        made.setdefault(example["provenance"], {})["examples"] = None
+    if histogram is not None:
+        made.setdefault(histogram["provenance"], {})["histogram"] = None
+    return [{"id": id, "made": list(what), "body": queries.provenance(db, id)} for id, what in made.items()]
+
+
+def _find_network(db: sqlite3.Connection, name: str) -> Row:
+    rows = queries.networks(db)
+    for row in rows:
+        if name in (urls.segment(row["name"]), row["name"]):
+            return row
+    names = [row["name"] for row in rows]
+    raise MissingPageError(
+        str(unknown("network", name, names)), [(near, urls.network(near)) for near in _near(name, names)]
+    )
+
+
+def _find_layer(db: sqlite3.Connection, network_name: str, name: str) -> tuple[Row, list[Row], Row]:
+    owner = _find_network(db, network_name)
+    layers = queries.layers(db, owner["name"])
+    for row in layers:
+        if name in (urls.segment(row["name"]), row["name"]):
+            return owner, layers, row
+    names = [row["name"] for row in layers]
+    near = [(close, urls.layer(owner["name"], close)) for close in _near(name, names)]
+    raise MissingPageError(str(unknown(f"layer of {owner['name']}", name, names)), near)
+
+
+def _find_channel(row: Row, channel: str) -> int:
+    if channel.isascii() and channel.isdigit() and len(channel) < 10 and int(channel) < row["channels"]:
+        return int(channel)
+    allowed = f"{row['name']} has channels 0 to {row['channels'] - 1}"
+    last = _layer_link(row, row["channels"] - 1) or {}
+    near = [(row["name"], urls.layer(row["network"], row["name"])), (last["text"], last["url"])]
+    raise MissingPageError(f"no unit '{row['name']}:{channel}'; {allowed}", near)
+
+
+def _near(name: str, names: list[str]) -> list[str]:
+    return difflib.get_close_matches(name, names, n=5, cutoff=0.4) or sorted(names)[:5]
