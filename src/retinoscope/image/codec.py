@@ -175,7 +175,7 @@ def center_box(height: int, width: int, shape: tuple[float, float] = (1, 1)) -> 
     return Box(top, left, top + tall, left + wide)
 
 
-def _center(image: Picture, size: tuple[int, int]) -> Picture:
+def _center(image: Picture, size: tuple[int, int]) -> Float[Tensor, "3 y x"]:
     box = center_box(image.shape[1], image.shape[2], size)
     cut = image[:, int(box.top) : int(box.bottom), int(box.left) : int(box.right)]
     if cut.shape[1:] == size:

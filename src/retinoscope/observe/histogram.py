@@ -39,7 +39,7 @@ def count(values: Float[Tensor, "n c"], largest: Float[Tensor, " c"], exponents:
     """The histogram of some finite values; `largest` are their magnitudes' maxima, `exponents` the finest wanted."""
     channels = values.shape[1]
     needed = torch.frexp(largest).exponent - int(math.log2(HALF))
-    exponents = torch.maximum(exponents, needed)
+    exponents = torch.where(largest > 0, torch.maximum(exponents, needed), exponents)
     scale = torch.ldexp(torch.ones(channels), -exponents)
     shift = torch.arange(channels, dtype=torch.int32) * BINS + (HALF - 1)
     keys = (values * scale).to(torch.int32).add_(shift)

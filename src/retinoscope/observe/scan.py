@@ -7,7 +7,7 @@ the whole, in any order.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from retinoscope.observe.tally import Tally
 from retinoscope.tensor.axes import Images
 
 
+@runtime_checkable
 class Photos(Protocol):
     """What a scan needs of an image set; `start` is the place of its first item in the whole set (0 if it is whole)."""
 
@@ -149,7 +150,7 @@ class Scan:
         return load(Path(file))
 
 
-def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch: int = 16) -> Scan:
+def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch: int = 32) -> Scan:
     """Show a network every item of an image set once, and keep what each unit of `layers` answered.
 
     Raises UnknownNameError for a layer that does not exist, BadInputError for activations that are NaN or infinite.

@@ -67,7 +67,7 @@ def _arrays(tally: Tally) -> dict[str, NDArray[Any]]:
 def load(file: Path) -> Scan:
     """Read a saved scan; raises StoreError when there is none, it is damaged, or of another version."""
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         words = json.loads(arrays["words"].tobytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
