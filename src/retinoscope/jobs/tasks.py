@@ -33,8 +33,8 @@ from retinoscope.store.records import (
     Provenance,
     Record,
 )
-from retinoscope.synthesize.optimize import precision
-from retinoscope.synthesize.render import Rendered, render_stepwise
+from retinoscope.synthesize.optimize import RESCUE_STEPS, precision
+from retinoscope.synthesize.render import Rendered, render, render_stepwise
 
 LONG_SIDE = 640
 """Pixels of a stored photo's long side, at most: wide enough for a page, a tenth of a camera's file."""
@@ -187,7 +187,17 @@ def _render_chunk(job: RenderChunk, model: Model) -> Run:
     except StopIteration as end:
         return _pictures(cast(Rendered, end.value), units, model.name, origin)
     except NoGradientError as error:
-        return Outcome([_note(unit, model.name, str(error), origin) for unit in units])
+        why = {unit: _why(job, model, unit) or str(error) for unit in units}
+        return Outcome([_note(unit, model.name, text, origin) for unit, text in why.items()])
+
+
+def _why(job: RenderChunk, model: Model, unit: Unit) -> str:
+    """Why no gradient reaches an image from a unit, found by rendering it alone; empty when one does."""
+    try:
+        render(model, [unit], size=job.size, steps=RESCUE_STEPS, recipe=job.recipe, seed=job.seed)
+    except NoGradientError as error:
+        return str(error)
+    return ""
 
 
 def _render_provenance(job: RenderChunk, model: Model) -> Provenance:
