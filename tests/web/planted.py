@@ -25,8 +25,11 @@ from retinoscope.store.records import (
 NETWORK = "tiny-net"
 ODD_NETWORK = "zoo/odd net"
 LAYERS = ("blocks.0.0", "blocks.1.0", "head/odd layer#2")
+DEAD = 4
 EVIL = '<script>alert("zebra")</script>'
-RENDERED = Provenance("0.1.0", {"name": "robust", "steps": 256, "canvas": {"kind": "Fourier"}}, 0, "abc", None, "cpu", "f32")
+RENDERED = Provenance(
+    "0.1.0", {"name": "robust", "steps": 256, "canvas": {"kind": "Fourier"}}, 0, "abc", None, "cpu", "f32"
+)
 SCANNED = Provenance("0.1.0", {"k": 9}, None, "abc", "photos-hash", "cpu", "f32")
 PHOTOS = (("zebra/one.jpg", "zebra", 120, 160), ("cat/two.jpg", "tabby cat", 160, 100), ("evil.jpg", EVIL, 90, 90))
 
@@ -38,9 +41,12 @@ def plant(folder: Path, units: int = 6) -> Path:
     write(connection, [*_networks(units), *_photos(folder)])
     for name in LAYERS:
         write(connection, _results(folder, name, units))
-    note = NoteRecord(NETWORK, LAYERS[0], 4, "optimised", "no gradient reaches it: dead ReLU", RENDERED)
-    write(connection, [note])
-    connection.execute("DELETE FROM picture WHERE layer = ? AND channel = 4", (LAYERS[0],))
+    if units > DEAD:
+        write(
+            connection,
+            [NoteRecord(NETWORK, LAYERS[0], DEAD, "optimised", "no gradient reaches it: dead ReLU", RENDERED)],
+        )
+        connection.execute("DELETE FROM picture WHERE layer = ? AND channel = ?", (LAYERS[0], DEAD))
     connection.close()
     return folder
 

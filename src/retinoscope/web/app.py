@@ -1,6 +1,5 @@
 """The explorer as a Starlette application over one store."""
 
-import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -19,6 +18,8 @@ from retinoscope.base.errors import BadUnitError, RetinoscopeError, StoreError, 
 from retinoscope.store.connection import FILE
 from retinoscope.web import pages, queries, render, search, urls
 from retinoscope.web.pages import MissingPageError, Page
+from retinoscope.web.queries import View
+from retinoscope.web.serve import check
 
 STATIC = Path(__file__).parent / "static"
 
@@ -36,14 +37,13 @@ PICTURE_SECONDS = 300
 """How long a browser shows a picture before it asks whether the atlas has a newer one."""
 
 Answer = Callable[[Request], Response]
-Maker = Callable[[sqlite3.Connection, Request], Page]
+Maker = Callable[[View, Request], Page]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def create(store: Path) -> Starlette:
     """The application; raises StoreError when the folder is no store that can be read."""
-    with queries.reading(store) as db:
-        queries.networks(db)
+    check(store)
     routes = _page_routes(store)
     application = Starlette(
         routes=[
@@ -88,9 +88,7 @@ def _answering(answer: Answer) -> Handler:
     return handle
 
 
-def _page(
-    store: Path, maker: Callable[[sqlite3.Connection, Request], Page], form: Callable[[Page], Response]
-) -> Answer:
+def _page(store: Path, maker: Callable[[View, Request], Page], form: Callable[[Page], Response]) -> Answer:
     def answer(request: Request) -> Response:
         with queries.reading(store) as db:
             page = maker(db, request)
@@ -118,7 +116,7 @@ class _Finder:
         self.store = store
         self.made: tuple[object, search.Index] | None = None
 
-    def page(self, db: sqlite3.Connection, query: str) -> Page:
+    def page(self, db: View, query: str) -> Page:
         state = tuple(_stamp(self.store / name) for name in (FILE, f"{FILE}-wal"))
         if self.made is None or self.made[0] != state:
             self.made = (state, search.build(db))

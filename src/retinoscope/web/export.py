@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,8 @@ from retinoscope.base.errors import StoreError
 from retinoscope.web import pages, queries, render, search, urls
 from retinoscope.web.app import IMAGES, STATIC
 from retinoscope.web.pages import Page
+from retinoscope.web.queries import View
+from retinoscope.web.serve import check
 
 MARKER = "retinoscope-export.json"
 """The file that says a folder is an earlier export, which may be replaced."""
@@ -25,8 +26,7 @@ def export(store: Path, out: Path) -> Progress:
     when `out` holds anything but an earlier export.
     """
     _check(out)
-    with queries.reading(store) as db:
-        queries.networks(db)
+    check(store)
     return _write(store, out)
 
 
@@ -59,7 +59,7 @@ def _put_in_place(folder: Path, out: Path) -> None:
         folder.rename(out)
 
 
-def _fill(db: sqlite3.Connection, store: Path, folder: Path) -> Progress:
+def _fill(db: View, store: Path, folder: Path) -> Progress:
     makers, files = list(_makers(db)), queries.files(db)
     total = len(makers) + len(files) + 1
     for done, maker in enumerate(makers, 1):
@@ -72,7 +72,7 @@ def _fill(db: sqlite3.Connection, store: Path, folder: Path) -> Progress:
     yield total, total
 
 
-def _makers(db: sqlite3.Connection) -> Iterator[Callable[[], Page]]:
+def _makers(db: View) -> Iterator[Callable[[], Page]]:
     """Every page that anything links to."""
     yield lambda: pages.home(db)
     for network in [row["name"] for row in queries.networks(db)]:
@@ -101,7 +101,7 @@ def _copy(store: Path, folder: Path, file: str) -> None:
             shutil.copyfile(source, target)
 
 
-def _write_rest(db: sqlite3.Connection, folder: Path) -> None:
+def _write_rest(db: View, folder: Path) -> None:
     shutil.copytree(STATIC, folder / urls.STATIC)
     index = search.build(db)
     limits = {"limit": search.LIMIT, "longest": search.LONGEST}

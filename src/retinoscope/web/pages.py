@@ -4,17 +4,16 @@ Addresses in the data are relative to the explorer's root.
 """
 
 import difflib
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from retinoscope.base.errors import UnknownNameError, unknown
 from retinoscope.web import queries, urls
-from retinoscope.web.queries import Row
+from retinoscope.web.queries import Row, View
 
 STRIP = 12
-"""Pictures in a layer's strip on the network page."""
+"""Pictures in a layer's strip, and in a network's."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +34,17 @@ class MissingPageError(UnknownNameError):
         self.near = list(near)
 
 
-def home(db: sqlite3.Connection) -> Page:
+def home(db: View) -> Page:
     """The networks of the store."""
     found = [_network_card(db, row) for row in queries.networks(db)]
     return Page("home.html", urls.HOME, "Networks", {"networks": found})
 
 
-def _network_card(db: sqlite3.Connection, row: Row) -> Row:
+def _network_card(db: View, row: Row) -> Row:
     layers = queries.layers(db, row["name"])
     shown = [layer for layer in layers if layer["pictures"]] or [layer for layer in layers if layer["results"]]
-    strips = [queries.strip(db, row["name"], layer["name"], 3) for layer in _spread(shown, 6)]
+    some = _spread(shown, 6)
+    strips = [queries.strip(db, row["name"], layer["name"], -(-STRIP // len(some))) for layer in some]
     return {
         "name": row["name"],
         "url": urls.network(row["name"]),
@@ -53,7 +53,7 @@ def _network_card(db: sqlite3.Connection, row: Row) -> Row:
         "classes": len(row["labels"]),
         "layers": len(layers),
         **_progress(layers),
-        "sample": [thumb(unit) for strip in strips for unit in strip],
+        "sample": [thumb(unit) for strip in strips for unit in strip][:STRIP],
     }
 
 
@@ -75,7 +75,7 @@ def _progress(layers: list[Row]) -> Row:
     }
 
 
-def network(db: sqlite3.Connection, name: str) -> Page:
+def network(db: View, name: str) -> Page:
     """A network and its layers in call order; `name` is the network's segment in the URL, or its name."""
     row = _find_network(db, name)
     layers = queries.layers(db, row["name"])
@@ -84,7 +84,7 @@ def network(db: sqlite3.Connection, name: str) -> Page:
     return Page("network.html", urls.network(row["name"]), row["name"], data)
 
 
-def _layer_card(db: sqlite3.Connection, layer: Row) -> Row:
+def _layer_card(db: View, layer: Row) -> Row:
     strip = queries.strip(db, layer["network"], layer["name"], STRIP) if layer["results"] else []
     return _layer_facts(layer) | {"strip": [thumb(unit) for unit in strip]}
 
@@ -130,7 +130,7 @@ def _patch(row: Row) -> Row:
     }
 
 
-def layer(db: sqlite3.Connection, network_name: str, name: str) -> Page:
+def layer(db: View, network_name: str, name: str) -> Page:
     """A layer and all its units."""
     owner, layers, row = _find_layer(db, network_name, name)
     facts = _layer_facts(row)
@@ -150,7 +150,7 @@ def _is_output(owner: Row, layers: list[Row], row: Row) -> bool:
     return row is layers[-1] and row["channels"] == len(owner["labels"])
 
 
-def _units(db: sqlite3.Connection, owner: Row, row: Row, output: bool) -> list[Row]:
+def _units(db: View, owner: Row, row: Row, output: bool) -> list[Row]:
     key = (row["network"], row["name"])
     pictures, tops, maxima = queries.pictures(db, *key), queries.strongest(db, *key), queries.maxima(db, *key)
     labels, have = queries.labels(db, *key), set(queries.channels(db, *key))
@@ -187,7 +187,7 @@ def _beside(layers: list[Row], row: Row) -> tuple[Row | None, Row | None]:
     return (before[-1] if before else None, after[0] if after else None)
 
 
-def unit(db: sqlite3.Connection, network_name: str, layer_name: str, channel: str) -> Page:
+def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
     """A unit: its pictures, examples, histogram, and how they were made."""
     owner, layers, row = _find_layer(db, network_name, layer_name)
     number = _find_channel(row, channel)
@@ -216,7 +216,7 @@ def unit(db: sqlite3.Connection, network_name: str, layer_name: str, channel: st
 _HISTOGRAM = ("edges", "counts", "quantiles", "minimum", "maximum", "mean")
 
 
-def _unit_neighbours(db: sqlite3.Connection, layers: list[Row], row: Row, channel: int) -> Row:
+def _unit_neighbours(db: View, layers: list[Row], row: Row, channel: int) -> Row:
     have = queries.channels(db, row["network"], row["name"])
     before = [other for other in have if other < channel]
     after = [other for other in have if other > channel]
@@ -239,7 +239,7 @@ def _example(row: Row) -> Row:
     return shown | {"position": [row["y"], row["x"]], "patch": _patch(row)}
 
 
-def _provenances(db: sqlite3.Connection, pictures: list[Row], examples: list[Row], histogram: Row | None) -> list[Row]:
+def _provenances(db: View, pictures: list[Row], examples: list[Row], histogram: Row | None) -> list[Row]:
     """How the unit's records were made: one entry per provenance, with what it made."""
     made: dict[str, dict[str, None]] = {}
     for picture in pictures:
@@ -251,7 +251,7 @@ def _provenances(db: sqlite3.Connection, pictures: list[Row], examples: list[Row
     return [{"id": id, "made": list(what), "body": queries.provenance(db, id)} for id, what in made.items()]
 
 
-def _find_network(db: sqlite3.Connection, name: str) -> Row:
+def _find_network(db: View, name: str) -> Row:
     rows = queries.networks(db)
     for row in rows:
         if name in (urls.segment(row["name"]), row["name"]):
@@ -262,7 +262,7 @@ def _find_network(db: sqlite3.Connection, name: str) -> Row:
     )
 
 
-def _find_layer(db: sqlite3.Connection, network_name: str, name: str) -> tuple[Row, list[Row], Row]:
+def _find_layer(db: View, network_name: str, name: str) -> tuple[Row, list[Row], Row]:
     owner = _find_network(db, network_name)
     layers = queries.layers(db, owner["name"])
     for row in layers:

@@ -2,15 +2,17 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from retinoscope.base.errors import StoreError
 from retinoscope.store.connection import FILE, connect_reader, existing
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 RESULTS = ("picture", "example", "histogram", "note")
 _UNIT = "network = ? AND layer = ? AND channel = ?"
@@ -18,57 +20,84 @@ _FIRST = "e.network, e.layer, e.channel, e.score, e.box_top, e.box_left, e.box_b
 _PHOTO = "p.id AS photo, p.file, p.height AS photo_height, p.width AS photo_width, p.label, p.credit"
 
 
+@dataclass(frozen=True)
+class View:
+    """A store at one moment: answers never change, so those that every page needs are kept."""
+
+    connection: sqlite3.Connection
+    kept: dict[tuple[str, ...], Any] = field(default_factory=dict)
+
+    def execute(self, query: str, values: Any = ()) -> sqlite3.Cursor:
+        """Run one query."""
+        return self.connection.execute(query, values)
+
+    def keep(self, key: tuple[str, ...], make: Callable[[], T]) -> T:
+        """The answer under a key, made once."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        answer: T = self.kept[key]
+        return answer
+
+
 @contextmanager
-def reading(folder: Path) -> Iterator[sqlite3.Connection]:
+def reading(folder: Path) -> Iterator[View]:
     """One unchanging view of a store; raises StoreError for a missing, newer or damaged one."""
     connection = connect_reader(existing(folder))
     try:
         connection.execute("BEGIN")
-        yield connection
+        yield View(connection)
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{folder / FILE} cannot be read ({error}); restore it from a copy") from error
     finally:
         connection.close()
 
 
-def _rows(db: sqlite3.Connection, query: str, *values: object) -> list[Row]:
+def _rows(db: View, query: str, *values: object) -> list[Row]:
     return [dict(row) for row in db.execute(query, values)]
 
 
-def networks(db: sqlite3.Connection) -> list[Row]:
+def networks(db: View) -> list[Row]:
     """All networks by name, their labels decoded."""
-    found = _rows(db, "SELECT * FROM network ORDER BY name")
-    return [{**row, "labels": json.loads(row["labels"])} for row in found]
+    query = "SELECT * FROM network ORDER BY name"
+    return db.keep(("networks",), lambda: [{**row, "labels": json.loads(row["labels"])} for row in _rows(db, query)])
 
 
-def layers(db: sqlite3.Connection, network: str) -> list[Row]:
+def layers(db: View, network: str) -> list[Row]:
     """A network's layers in call order, each with the number of its units that have a picture, and any result."""
+    return db.keep(("layers", network), lambda: _layers(db, network))
+
+
+def _layers(db: View, network: str) -> list[Row]:
     found = _rows(db, "SELECT * FROM layer WHERE network = ? ORDER BY place", network)
     pictures, results = _counts(db, ["picture"], network), _counts(db, RESULTS, network)
     return [{**row, "pictures": pictures.get(row["name"], 0), "results": results.get(row["name"], 0)} for row in found]
 
 
-def _counts(db: sqlite3.Connection, tables: Iterable[str], network: str) -> dict[str, int]:
-    union = " UNION ".join(f"SELECT layer, channel FROM {table} WHERE network = :network" for table in tables)
+def _counts(db: View, tables: Iterable[str], network: str) -> dict[str, int]:
+    union = " UNION ".join(f"SELECT DISTINCT layer, channel FROM {table} WHERE network = :network" for table in tables)
     query = f"SELECT layer, COUNT(*) FROM ({union}) GROUP BY layer"
     return dict(db.execute(query, {"network": network}))
 
 
-def channels(db: sqlite3.Connection, network: str, layer: str) -> list[int]:
+def channels(db: View, network: str, layer: str) -> list[int]:
     """The channels of a layer that have any result, ascending."""
+    return db.keep(("channels", network, layer), lambda: _channels(db, network, layer))
+
+
+def _channels(db: View, network: str, layer: str) -> list[int]:
     where = "WHERE network = :network AND layer = :layer"
     union = " UNION ".join(f"SELECT channel FROM {table} {where}" for table in RESULTS)
     return [row[0] for row in db.execute(f"{union} ORDER BY channel", {"network": network, "layer": layer})]
 
 
-def pictures(db: sqlite3.Connection, network: str, layer: str) -> dict[int, Row]:
+def pictures(db: View, network: str, layer: str) -> dict[int, Row]:
     """One picture for each channel that has any: the optimised one where it exists."""
     last = "kind <> 'optimised' DESC, kind DESC"
     query = f"SELECT * FROM picture WHERE network = ? AND layer = ? ORDER BY channel, {last}"
     return {row["channel"]: row for row in _rows(db, query, network, layer)}
 
 
-def strongest(db: sqlite3.Connection, network: str, layer: str) -> dict[int, Row]:
+def strongest(db: View, network: str, layer: str) -> dict[int, Row]:
     """The strongest example of each channel, with its photo."""
     query = (
         f"SELECT {_FIRST}, {_PHOTO} FROM example e JOIN photo p ON p.id = e.photo "
@@ -77,12 +106,12 @@ def strongest(db: sqlite3.Connection, network: str, layer: str) -> dict[int, Row
     return {row["channel"]: row for row in _rows(db, query, network, layer)}
 
 
-def maxima(db: sqlite3.Connection, network: str, layer: str) -> dict[int, float]:
+def maxima(db: View, network: str, layer: str) -> dict[int, float]:
     """The largest activation of each channel that has a histogram."""
     return dict(db.execute("SELECT channel, maximum FROM histogram WHERE network = ? AND layer = ?", (network, layer)))
 
 
-def labels(db: sqlite3.Connection, network: str, layer: str) -> dict[int, list[str]]:
+def labels(db: View, network: str, layer: str) -> dict[int, list[str]]:
     """The distinct labels of each channel's top photos, strongest first."""
     query = (
         "SELECT e.channel, p.label FROM example e JOIN photo p ON p.id = e.photo WHERE e.network = ? AND e.layer = ? "
@@ -94,7 +123,7 @@ def labels(db: sqlite3.Connection, network: str, layer: str) -> dict[int, list[s
     return {channel: list(names) for channel, names in found.items()}
 
 
-def strip(db: sqlite3.Connection, network: str, layer: str, count: int) -> list[Row]:
+def strip(db: View, network: str, layer: str, count: int) -> list[Row]:
     """Pictures of a layer's first units, or their strongest examples while there are no pictures."""
     query = "SELECT * FROM picture WHERE network = ? AND layer = ? ORDER BY kind <> 'optimised', channel LIMIT ?"
     return _rows(db, query, network, layer, count) or _rows(
@@ -107,18 +136,18 @@ def strip(db: sqlite3.Connection, network: str, layer: str, count: int) -> list[
     )
 
 
-def unit_pictures(db: sqlite3.Connection, network: str, layer: str, channel: int) -> list[Row]:
+def unit_pictures(db: View, network: str, layer: str, channel: int) -> list[Row]:
     """All pictures of a unit, the optimised one first."""
     query = f"SELECT * FROM picture WHERE {_UNIT} ORDER BY kind <> 'optimised', kind"
     return _rows(db, query, network, layer, channel)
 
 
-def unit_notes(db: sqlite3.Connection, network: str, layer: str, channel: int) -> list[Row]:
+def unit_notes(db: View, network: str, layer: str, channel: int) -> list[Row]:
     """Why a unit has no picture, in words."""
     return _rows(db, f"SELECT kind, text FROM note WHERE {_UNIT} ORDER BY kind", network, layer, channel)
 
 
-def unit_examples(db: sqlite3.Connection, network: str, layer: str, channel: int) -> list[Row]:
+def unit_examples(db: View, network: str, layer: str, channel: int) -> list[Row]:
     """All examples of a unit with their photos, strongest of each side first."""
     query = (
         f"SELECT e.side, e.place, e.item, e.y, e.x, e.provenance, {_FIRST}, {_PHOTO} "
@@ -128,31 +157,31 @@ def unit_examples(db: sqlite3.Connection, network: str, layer: str, channel: int
     return _rows(db, query, network, layer, channel)
 
 
-def unit_histogram(db: sqlite3.Connection, network: str, layer: str, channel: int) -> Row | None:
+def unit_histogram(db: View, network: str, layer: str, channel: int) -> Row | None:
     """The histogram of a unit's activations, its lists decoded."""
     for row in _rows(db, f"SELECT * FROM histogram WHERE {_UNIT}", network, layer, channel):
         return row | {key: json.loads(row[key]) for key in ("edges", "counts", "quantiles")}
     return None
 
 
-def provenance(db: sqlite3.Connection, id: str) -> Row:
+def provenance(db: View, id: str) -> Row:
     """The body of a provenance."""
     body: Row = json.loads(db.execute("SELECT body FROM provenance WHERE id = ?", (id,)).fetchone()[0])
     return body
 
 
-def has_file(db: sqlite3.Connection, file: str) -> bool:
+def has_file(db: View, file: str) -> bool:
     """Whether the store's tables name this image file."""
     query = "SELECT 1 FROM picture WHERE file = :file UNION ALL SELECT 1 FROM photo WHERE file = :file LIMIT 1"
     return db.execute(query, {"file": file}).fetchone() is not None
 
 
-def files(db: sqlite3.Connection) -> list[str]:
+def files(db: View) -> list[str]:
     """All image files that the store's tables name."""
     return [row[0] for row in db.execute("SELECT file FROM picture UNION SELECT file FROM photo ORDER BY 1")]
 
 
-def tops(db: sqlite3.Connection) -> Iterator[tuple[str, str, int, str, str | None]]:
+def tops(db: View) -> Iterator[tuple[str, str, int, str, str | None]]:
     """Network, layer, channel, photo and label of every top example: what search looks through."""
     query = (
         "SELECT e.network, e.layer, e.channel, p.id, p.label FROM example e JOIN photo p ON p.id = e.photo "

@@ -5,12 +5,12 @@ word must be found: a number is a channel; any other word is part of the layer's
 of the unit's top photos. Units with more such photos come first, then those nearer the network's input.
 """
 
-import sqlite3
 from typing import Any
 
 from retinoscope.base.errors import BadUnitError
 from retinoscope.base.units import parse_unit
 from retinoscope.web import pages, queries, urls
+from retinoscope.web.queries import View
 
 LIMIT = 120
 """Units shown for one search."""
@@ -21,7 +21,7 @@ LONGEST = 200
 Index = dict[str, Any]
 
 
-def build(db: sqlite3.Connection) -> Index:
+def build(db: View) -> Index:
     """All that search looks through: `layers`, the `photos`' words in lower case, and `units` as short rows.
 
     A unit is [layer, channel, [photos], thumb], where thumb is the address of a picture, or a patch, or null.
@@ -37,7 +37,7 @@ def build(db: sqlite3.Connection) -> Index:
     return {"layers": layers, "photos": _attach_photos(db, units), "units": list(units.values())}
 
 
-def _units(db: sqlite3.Connection, layer: dict[str, Any], place: int) -> dict[tuple[str, str, int], list[Any]]:
+def _units(db: View, layer: dict[str, Any], place: int) -> dict[tuple[str, str, int], list[Any]]:
     key = (layer["network"], layer["name"])
     pictures, tops = queries.pictures(db, *key), queries.strongest(db, *key)
     found: dict[tuple[str, str, int], list[Any]] = {}
@@ -48,7 +48,7 @@ def _units(db: sqlite3.Connection, layer: dict[str, Any], place: int) -> dict[tu
     return found
 
 
-def _attach_photos(db: sqlite3.Connection, units: dict[tuple[str, str, int], list[Any]]) -> list[str]:
+def _attach_photos(db: View, units: dict[tuple[str, str, int], list[Any]]) -> list[str]:
     photos: dict[str, int] = {}
     for network, layer, channel, photo, label in queries.tops(db):
         text = f"{label or ''}\n{photo}".lower()

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from retinoscope.base.errors import ServeError
+from retinoscope.web import queries
 
 
 def listen(host: str = "127.0.0.1", port: int = 8000) -> socket.socket:
@@ -53,8 +54,14 @@ def address(listener: socket.socket) -> str:
     return f"http://{host}:{port}/"
 
 
+def check(store: Path) -> None:
+    """Raise StoreError unless the folder is a store that can be read."""
+    with queries.reading(store) as db:
+        queries.networks(db)
+
+
 def run(store: Path, listener: socket.socket) -> None:
-    """Answer until interrupted; raises StoreError when the folder is no store that can be read."""
+    """Answer on a listening socket until interrupted, then close it."""
     import uvicorn
 
     from retinoscope.web.app import create
@@ -66,7 +73,5 @@ def run(store: Path, listener: socket.socket) -> None:
 
 def serve(store: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve a store until interrupted; raises StoreError or ServeError."""
-    from retinoscope.web.app import create
-
-    create(store)
+    check(store)
     run(store, listen(host, port))

@@ -52,7 +52,9 @@
       grid.append(...cards.sort(order));
       for (const card of cards) {
         const shown = card.querySelector(".value");
-        if (shown && key !== "channel") shown.textContent = brief(values.get(card)[key]);
+        if (!shown) continue;
+        shown.textContent = brief(values.get(card)[key === "score" ? "score" : "maximum"]);
+        shown.title = key === "score" ? "score of the picture" : "largest activation";
       }
     }
     function filter() {

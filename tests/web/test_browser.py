@@ -1,0 +1,217 @@
+"""A tour in headless Chromium: no console error, no sideways scrolling, keys, search, and the export from a disk."""
+
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from planted import LAYERS, NETWORK, ODD_NETWORK
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from retinoscope.web import urls
+from retinoscope.web.export import export
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+FLAGS += ["--disable-background-networking", "--disable-component-update"]
+UNIT = urls.unit(NETWORK, LAYERS[0], 1)
+TOUR = ["", urls.network(NETWORK), urls.network(ODD_NETWORK), urls.layer(NETWORK, LAYERS[0]), UNIT]
+TOUR += [urls.layer(NETWORK, LAYERS[2]), urls.unit(NETWORK, LAYERS[2], 2), urls.unit(NETWORK, LAYERS[0], 4)]
+SIZES = {"phone": (390, 844), "laptop": (1366, 768)}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("RETINOSCOPE_CHROMIUM") or shutil.which("chromium")
+    assert path, "these tests need Chromium: install it, or name it in RETINOSCOPE_CHROMIUM"
+    with sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def exported(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("browser") / "site"
+    list(export(store, out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def plain(exported: Path) -> Iterator[str]:
+    """The export behind a plain file server."""
+
+    class Silent(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(exported))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A laptop's page; any error in its console fails the test."""
+    yield from _open(browser, "light", "laptop")
+
+
+def _open(browser: Browser, scheme: str, size: str) -> Iterator[Page]:
+    width, height = SIZES[size]
+    view = {"width": width, "height": height}
+    context = browser.new_context(viewport=view, color_scheme=scheme)  # type: ignore[arg-type]
+    page, errors = context.new_page(), list[str]()
+    page.on("console", lambda message: errors.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    # Leaving a page ends its unfinished requests; that is no error.
+    page.on("requestfailed", lambda sent: errors.append(sent.url) if sent.failure != "net::ERR_ABORTED" else None)
+    yield page
+    context.close()
+    assert errors == []
+
+
+def _check_layout(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), page.url
+    broken = "[...document.images].filter(i => i.complete && !i.naturalWidth && i.loading !== 'lazy').map(i => i.src)"
+    assert page.evaluate(broken) == []
+    assert page.evaluate("[...document.images].every(i => i.alt)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_the_tour(browser: Browser, site: str, scheme: str, size: str) -> None:
+    for page in _open(browser, scheme, size):
+        for path in [*TOUR, "search?q=zebra"]:
+            page.goto(site + path)
+            _check_layout(page)
+        colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (int(colour.split("(")[1].split(",")[0]) < 128) == (scheme == "dark")
+
+
+@pytest.mark.parametrize("kind", ["disk", "server"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_the_tour_of_an_export(browser: Browser, exported: Path, plain: str, kind: str, size: str) -> None:
+    root = f"{exported.as_uri()}/" if kind == "disk" else plain
+    for page in _open(browser, "light", size):
+        for path in TOUR:
+            page.goto(f"{root}{path}{'index.html' if kind == 'disk' else ''}")
+            _check_layout(page)
+
+
+def test_keys_lead_through_units_and_layers(page: Page, site: str) -> None:
+    page.goto(site + UNIT)
+    moves = [
+        ("ArrowRight", urls.unit(NETWORK, LAYERS[0], 2)),
+        ("ArrowDown", urls.unit(NETWORK, LAYERS[1], 2)),
+        ("ArrowDown", urls.unit(NETWORK, LAYERS[2], 2)),
+        ("ArrowUp", urls.unit(NETWORK, LAYERS[1], 2)),
+        ("ArrowLeft", urls.unit(NETWORK, LAYERS[1], 1)),
+        ("g", urls.layer(NETWORK, LAYERS[1])),
+        ("n", urls.network(NETWORK)),
+    ]
+    for key, path in moves:
+        page.keyboard.press(key)
+        page.wait_for_url(site + path)
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("#help").is_hidden()
+    page.keyboard.press("/")
+    page.keyboard.type("zebra g")
+    assert page.url == site + urls.network(NETWORK)
+    assert page.locator("#search").input_value() == "zebra g"
+
+
+@pytest.mark.parametrize(
+    "query", ["zebra", "cat/two head", f"{LAYERS[0]}:2", "BLOCKS:1", "3", "script", "blocks.0 2", "no"]
+)
+def test_search_of_an_export_answers_like_the_server(page: Page, site: str, exported: Path, query: str) -> None:
+    answers = []
+    for root, end in ((site, ""), (f"{exported.as_uri()}/", "index.html")):
+        page.goto(f"{root}{end}")
+        page.fill("#search", query)
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/search*")
+        page.wait_for_load_state()
+        cards = page.locator("#results li a")
+        links = [(link.get_attribute("href") or "").removesuffix(end) for link in cards.all()]
+        images = page.locator("#results img").evaluate_all("all => all.map(i => i.getAttribute('src'))")
+        answers.append((links, cards.all_inner_texts(), images, page.locator("#found").inner_text()))
+    assert answers[0] == answers[1]
+
+
+def test_a_layer_sorts_and_filters_and_its_address_remembers(page: Page, site: str) -> None:
+    order = "[...document.querySelectorAll('#grid li:not([hidden])')].map(c => Number(c.dataset.channel))"
+    page.goto(site + urls.layer(NETWORK, LAYERS[0]))
+    assert page.evaluate(order) == [0, 1, 2, 3, 4, 5]
+    page.select_option("#sort", "maximum")
+    assert page.evaluate(order) == [4, 3, 2, 1, 0, 5]
+    page.fill("#filter", "Tabby")
+    assert page.evaluate(order) == [4, 3, 2, 1, 0]
+    page.fill("#filter", "0, 3-5")
+    assert page.evaluate(order) == [4, 3, 0, 5]
+    assert page.locator("#shown").inner_text() == "4 units"
+    page.reload()
+    assert page.evaluate(order) == [4, 3, 0, 5]
+
+
+def test_the_theme_switch_is_remembered(page: Page, site: str) -> None:
+    page.goto(site)
+    page.click("#theme")
+    page.goto(site + UNIT)
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_kinds_of_picture_are_tabs_and_links_can_be_copied(page: Page, site: str) -> None:
+    page.goto(site + UNIT)
+    assert page.locator(".picture:visible img").get_attribute("alt") == f"optimised picture of {LAYERS[0]}:1"
+    page.click("#tab-2")
+    assert page.locator(".picture:visible").count() == 1
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".picture:visible img").get_attribute("alt") == f"optimised picture of {LAYERS[0]}:1"
+    assert page.locator("#permalink").input_value() == site + UNIT
+    page.click("#copy")
+    page.wait_for_function("document.getElementById('copy').textContent === 'Copied'")
+
+
+def test_counts_switch_between_logarithmic_and_linear(page: Page, site: str) -> None:
+    page.goto(site + UNIT)
+    heights = "[...document.querySelectorAll('.plot g.linear rect')].map(r => r.getBoundingClientRect().height)"
+    assert max(page.evaluate(heights)) == 0
+    page.uncheck("#log")
+    assert max(page.evaluate(heights)) > 100
+
+
+def test_a_patch_shows_its_box_of_the_photo(page: Page, site: str) -> None:
+    page.goto(site + urls.unit(NETWORK, LAYERS[0], 0))
+    frame, photo = (page.locator(f".patch{inner}").first.bounding_box() for inner in ("", " img"))
+    assert frame is not None
+    assert photo is not None
+    # The box is rows 10 to 50 and columns 20 to 60 of a photo of 120 x 160 pixels.
+    scale = photo["width"] / 160
+    assert photo["height"] / 120 == pytest.approx(scale, rel=0.01)
+    assert (frame["y"] - photo["y"]) / scale == pytest.approx(10, abs=0.2)
+    assert (frame["x"] - photo["x"]) / scale == pytest.approx(20, abs=0.2)
+    assert frame["height"] / scale == pytest.approx(40, abs=0.3)
+    box, whole = page.locator(".box").first.bounding_box(), page.locator(".photo").first.bounding_box()
+    assert box is not None
+    assert whole is not None
+    assert (box["y"] - whole["y"]) / whole["height"] == pytest.approx(10 / 120, abs=0.02)
+    assert box["width"] / whole["width"] == pytest.approx(40 / 160, abs=0.02)
+
+
+def test_without_javascript_every_page_still_reads(browser: Browser, site: str) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(site)
+    page.click("h2 a")
+    page.click(".layer h2 a")
+    page.click("#grid li:nth-child(2) a")
+    assert page.url == site + UNIT
+    context.close()
