@@ -27,6 +27,13 @@ GOOGLENET |= {"maxpool3": (75, 16), "inception4a": (107, 16), "inception4e": (23
 GOOGLENET |= {"inception5a": (315, 32), "inception5b": (379, 32)}
 
 
+def hollow(name: str, **options: bool) -> nn.Module:
+    """A torchvision network whose weights are whatever lies in memory: its receptive fields need none."""
+    with torch.device("meta"):
+        module: nn.Module = torchvision.models.get_model(name, **options)
+    return module.to_empty(device="cpu")
+
+
 def triple(field: ReceptiveField) -> tuple[float, float, float]:
     assert field.size[0] == field.size[1]
     assert field.stride[0] == field.stride[1]
@@ -37,12 +44,12 @@ def triple(field: ReceptiveField) -> tuple[float, float, float]:
 
 @pytest.mark.parametrize(("name", "rows"), [("alexnet", ALEXNET), ("vgg16", VGG16), ("vgg19", VGG19)])
 def test_plain_networks_have_their_published_fields(name: str, rows: dict[int, tuple[int, int, int]]) -> None:
-    layers = trace(torchvision.models.get_model(name).features, (64, 64))
+    layers = trace(hollow(name).features, (64, 64))
     assert {i: triple(layers[str(i)].field) for i in rows} == rows
 
 
 def test_resnet50_has_its_published_fields() -> None:
-    layers = trace(torchvision.models.resnet50(), (96, 96))
+    layers = trace(hollow("resnet50"), (96, 96))
     assert {name: triple(layers[name].field) for name in RESNET50} == RESNET50
     assert all(layers[name].field.aligned for name in RESNET50)
     assert layers["layer4.2"].field.center(0, 0) == (0, 0)
@@ -53,14 +60,14 @@ def test_resnet50_has_its_published_fields() -> None:
 def test_googlenet_has_its_closed_forms() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
-        layers = trace(torchvision.models.googlenet(init_weights=False, aux_logits=False), (96, 96))
+        layers = trace(hollow("googlenet", init_weights=False, aux_logits=False), (96, 96))
     fields = {name: layers[name].field for name in GOOGLENET}
     assert {name: (f.size[0], f.stride[0]) for name, f in fields.items()} == GOOGLENET
 
 
 @pytest.mark.parametrize(("name", "layer"), [("resnet18", "layer4"), ("mobilenet_v2", "features")])
 def test_residual_networks_are_centred_where_the_image_is(name: str, layer: str) -> None:
-    field = trace(torchvision.models.get_model(name), (96, 96))[layer].field
+    field = trace(hollow(name), (96, 96))[layer].field
     assert field.aligned
     assert field.center(3, 3) == (96, 96)
 
@@ -155,14 +162,14 @@ def test_the_articles_example_of_asymmetric_padding() -> None:
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 0), (4, 2, 1), (3, 2, 1), (3, 1, 1)])
 def test_transposed_convolution_covers_what_its_gradient_shows(kernel: int, stride: int, padding: int) -> None:
     module = linearised(Wrapped(nn.Conv2d(3, 3, 3, 2, 1), nn.ConvTranspose2d(3, 3, kernel, stride, padding)))
-    assert_covered(module, 32)
+    assert_covered(module, 20)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("scale", [2.0, 0.5, 1.5])
 def test_interpolation_covers_what_its_gradient_shows(mode: str, scale: float) -> None:
     module = linearised(Wrapped(nn.Conv2d(3, 3, 3, 2, 1), nn.Upsample(scale_factor=scale, mode=mode)))
-    assert_covered(module, 32)
+    assert_covered(module, 20)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +177,7 @@ def test_interpolation_covers_what_its_gradient_shows(mode: str, scale: float) -
     [nn.AdaptiveAvgPool2d(5), nn.PixelShuffle(2), nn.PixelUnshuffle(2), nn.ReflectionPad2d(2), nn.ReplicationPad2d(1)],
 )
 def test_other_resizing_covers_what_its_gradient_shows(last: nn.Module) -> None:
-    assert_covered(linearised(Wrapped(nn.Conv2d(3, 4, 3, 2, 1), last)), 32)
+    assert_covered(linearised(Wrapped(nn.Conv2d(3, 4, 3, 2, 1), last)), 20)
 
 
 def assert_covered(module: nn.Module, size: int) -> None:
