@@ -5,18 +5,17 @@ from typing import Annotated
 
 import typer
 
+from retinoscope.cli.output import progress
+
 
 def export(
     store: Annotated[Path, typer.Argument(help="The store's folder.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; an earlier export there is replaced.")],
 ) -> None:
     """Write a store's explorer as plain files, for any web server, or to open from a disk."""
-    from rich.progress import Progress
-
     from retinoscope.web.export import export as write
 
-    with Progress(transient=True) as bar:
-        task = bar.add_task("Writing pages and pictures", total=None)
+    with progress() as show:
         for done, total in write(store, out):
-            bar.update(task, completed=done, total=total)
+            show(done / total, "writing pages and pictures")
     typer.echo(f"Wrote {out / 'index.html'}: open it in a browser, or copy the folder to any web server")

@@ -7,19 +7,22 @@ import typer
 
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli.atlas import atlas
+from retinoscope.cli.export import export
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
+from retinoscope.cli.serve import serve
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from retinoscope import __version__
 
         print(f"retinoscope {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -31,7 +34,7 @@ def main(
     """Look inside vision networks: what every unit looks for, and which photos excite it."""
 
 
-for command in (layers, render, scan, atlas):
+for command in (layers, render, scan, atlas, serve, export):
     app.command()(command)
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 
-from retinoscope.base.errors import unknown
 from retinoscope.data.imageset import ImageSet
 from retinoscope.jobs.layers import atlas_layers
 from retinoscope.network.model import Layer, Layers, Model
@@ -188,10 +187,7 @@ def find_layers(layers: Layers, patterns: Iterable[str]) -> list[Layer]:
     chosen: set[str] = set()
     for pattern in patterns:
         found = {name for name in layers if name == pattern or fnmatchcase(name, pattern)}
-        if not found:
-            layers[pattern]  # a name with its nearest ones
-            raise unknown("layer like", pattern, layers)
-        chosen |= found
+        chosen |= found or {layers[pattern].name}  # which raises, with the nearest names
     return [layer for name, layer in layers.items() if name in chosen]
 
 
