@@ -42,7 +42,7 @@ def tiny():
     )
     return wrap(module, input_size=48)
 """
-SETTINGS = ["--layers", "0,2,4", "--size", "32", "--steps", "24", "--k", "3", "--tiles"]
+SETTINGS = ["--layers", "0,2,4", "--size", "32", "--steps", "12", "--k", "3", "--tiles"]
 
 
 def main() -> int:
@@ -180,7 +180,7 @@ def write_network(folder: Path) -> str:
     return f"{folder / 'network.py'}:tiny"
 
 
-def write_photos(folder: Path, count: int = 24) -> str:
+def write_photos(folder: Path, count: int = 16) -> str:
     """A folder of small random photos."""
     numbers = np.random.default_rng(0)
     (folder / "photos").mkdir()
