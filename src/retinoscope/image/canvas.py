@@ -44,7 +44,7 @@ class Canvas(nn.Module, ABC):
 
 
 class Pixels(Canvas):
-    """One parameter per pixel and decorrelated colour: the plain canvas, prone to high-frequency patterns [olah2017]."""
+    """One parameter per pixel and decorrelated colour: the plain canvas, prone to high frequencies [olah2017]."""
 
     def __init__(self, batch: int, size: int | tuple[int, int]) -> None:
         super().__init__(batch, size)

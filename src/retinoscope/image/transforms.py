@@ -69,13 +69,15 @@ class Warp:
 class Views:
     """A turned square box somewhere on the canvas, resampled to `size` pixels: our robust default.
 
-    The box's side is drawn from `sides` (shares of the canvas, uniform), its turn from +-`angle` degrees, its place
-    uniformly where it fits. `size` None keeps the canvas's size. Independent views at several scales make pictures
-    that other networks read too.
+    The box's side is drawn from `sides` (shares of the canvas, uniform) and its turn from +-`angle` degrees. Its place
+    is uniform over where it fits and `overshoot` beyond, pushed back inside: so the canvas's border is seen as often as
+    its middle, and does not fade. `size` None keeps the canvas's size. Independent views at several scales make
+    pictures that other networks read too.
     """
 
     sides: tuple[float, float] = (0.45, 1.0)
     angle: float = 15.0
+    overshoot: float = 0.3
     size: int | None = None
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
@@ -83,7 +85,8 @@ class Views:
         numbers = draws.uniform(4).cpu()
         side = self.sides[0] + (self.sides[1] - self.sides[0]) * numbers[:, 0]
         angle = (2 * numbers[:, 1] - 1) * (self.angle * math.pi / 180)
-        center = (2 * numbers[:, 2:] - 1) * (1 - side[:, None])
+        room = 1 - side[:, None]
+        center = ((2 * numbers[:, 2:] - 1) * (room + self.overshoot)).clamp(-room, room)
         out = images.shape[2:] if self.size is None else (self.size, self.size)
         return resample(images, angle, side, center, out)
 
@@ -110,11 +113,11 @@ def resample(images: Tensor, angle: Tensor, side: Tensor, center: Tensor, size: 
     """
     height, width = images.shape[2:]
     cos, sin = torch.cos(angle) * side, torch.sin(angle) * side
+    y, x = ((torch.arange(n) * 2 + 1) / n - 1 for n in size)  # pixel centres in -1 to 1
     # grid_sample's axes are normalised per side: turning a non-square image needs the ratio of its sides.
-    across, down = -sin * (height / width), sin * (width / height)
-    rows = [torch.stack((cos, across, center[:, 0]), 1), torch.stack((down, cos, center[:, 1]), 1)]
-    matrix = torch.stack(rows, 1).to(images)
-    grid = F.affine_grid(matrix, [len(images), 3, *size], align_corners=False)
+    across = torch.outer(cos, x)[:, None] - torch.outer(sin * (height / width), y)[:, :, None] + center[:, :1, None]
+    down = torch.outer(sin * (width / height), x)[:, None] + torch.outer(cos, y)[:, :, None] + center[:, 1:, None]
+    grid = torch.stack((across, down), 3).to(images)
     # Mid-grey is what zero padding gives to images moved by one half.
     return F.grid_sample(images - 0.5, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + 0.5
 

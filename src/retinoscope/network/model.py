@@ -102,7 +102,7 @@ class Layers(Mapping[str, Layer]):
         return len(self._layers)
 
     def __repr__(self) -> str:
-        rows = [("layer", "kind", "channels", "map", "stride", "receptive field", "depth")]
+        rows: list[tuple[str, ...]] = [("layer", "kind", "channels", "map", "stride", "receptive field", "depth")]
         rows += [describe(layer) for layer in self._layers.values()]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
@@ -183,7 +183,8 @@ class Model:
         low, high = float(photos.detach().min()), float(photos.detach().max())
         if not (low >= -1e-3 and high <= 1 + 1e-3):
             raise BadInputError(
-                f"photos must lie in [0, 1]; came [{low:.3g}, {high:.3g}]. Give plain sRGB: {self.name} normalises itself"
+                f"photos must lie in [0, 1]; came [{low:.3g}, {high:.3g}]. "
+                f"Give plain sRGB: {self.name} normalises itself"
             )
 
     def check_unit(self, unit: Unit) -> Layer:

@@ -30,7 +30,7 @@ def prepare(model: Model, layers: Sequence[str] = (), dtype: torch.dtype = torch
     keep = {model.layers[name].module for name in layers}
     fold(module, _example(model), keep)
     _swap_convolutions(module, dtype)
-    module = module.to(dtype=dtype, memory_format=torch.channels_last)
+    module = module.to(dtype=dtype).to(memory_format=torch.channels_last)
     return replace(model, module=module)
 
 
@@ -88,12 +88,13 @@ class _Readers(TorchFunctionMode):
         self._seen: dict[int, tuple[int, Tensor]] = {}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = getattr(func, "__name__", "")
-        for leaf in tree_leaves((args, kwargs)) if name != "__get__" else ():  # attribute reads are no computation
+        result = func(*args, **(kwargs or {}))
+        computes = any(isinstance(leaf, Tensor) for leaf in tree_leaves(result))  # asking for a shape is no reading
+        for leaf in tree_leaves((args, kwargs)) if computes else ():
             if isinstance(leaf, Tensor):
                 count, _ = self._seen.get(id(leaf), (0, leaf))
                 self._seen[id(leaf)] = (count + 1, leaf)
-        return func(*args, **(kwargs or {}))
+        return result
 
     def count(self, tensor: Tensor) -> int:
         """How many functions took the tensor as an argument."""

@@ -23,7 +23,8 @@ Evaluate = Callable[[Trace], Tensor]
 class Objective:
     """What to maximise: `evaluate(trace)` gives scores (b,); `layers` are what it must find in the trace.
 
-    Objectives add, subtract, multiply and scale: `2 * a + b - c`, `a * b`, `-a`, `sum([a, b])`. The repr is the formula.
+    Objectives add, subtract, multiply and scale: `2 * a + b - c`, `a * b`, `-a`, `sum([a, b])`. The repr is the
+    formula.
     """
 
     formula: str
@@ -38,7 +39,9 @@ class Objective:
     def __repr__(self) -> str:
         return self.formula
 
-    def _with(self, other: "Objective | float", sign: str, combine: Callable[[Tensor, Tensor | float], Tensor]) -> "Objective":
+    def _with(
+        self, other: "Objective | float", sign: str, combine: Callable[[Tensor, Tensor | float], Tensor]
+    ) -> "Objective":
         if not isinstance(other, Objective | int | float):
             return NotImplemented
         right = other if isinstance(other, Objective) else constant(other)
@@ -81,7 +84,12 @@ class Objective:
 
 def constant(value: float) -> Objective:
     """The same number for every image."""
-    return Objective(f"{value:g}", frozenset(), lambda trace: torch.tensor(float(value)))
+
+    def evaluate(trace: Trace) -> Tensor:
+        like = next(iter(trace.values()))
+        return torch.full((len(like),), float(value), device=like.device)
+
+    return Objective(f"{value:g}", frozenset(), evaluate)
 
 
 def channel(layer: str, channel: int) -> Objective:
@@ -151,7 +159,7 @@ def _projection(maps: Maps, v: Tensor, power: float) -> Tensor:
     if not power:
         return dot
     cosine = dot / (maps.norm(dim=1) * v.norm() + 1e-4)  # Lucid's epsilon
-    return dot * cosine.clamp(min=0.1) ** power
+    return dot * cosine.clamp(min=0.1).pow(power)
 
 
 def _plane(trace: Trace, unit: Unit) -> Tensor:

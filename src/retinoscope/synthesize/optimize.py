@@ -1,7 +1,6 @@
 """The one optimisation loop, as an iterator of Steps."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,7 +21,7 @@ from retinoscope.tensor.random import Draws
 Target = Objective | Unit | str
 
 RESCUE_STEPS = 17
-"""Steps in which dead ReLUs pass gradients on: Lucid's global step 0 to 16, both included."""
+"""Steps 1 to 16 redirect the ReLU gradients of items that step 0 could not reach; Lucid's window is 0 to 16."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def optimize(
     numbers, from `seed` and its objective's name. The network runs in `dtype`, by default `precision(device)`; the
     user's own module is not touched. A blank canvas is started from noise. Lucid: Adam, rate 0.05 [lucid2018].
 
-    Raises NoGradientError when no gradient reaches any image in the first 17 steps.
+    Raises NoGradientError when no plain gradient reaches any image by step 17.
     """
     items = spread(objective, canvas.batch)
     for item in items:
@@ -113,25 +112,24 @@ def _steps(
     joint = as_objective(objective) if isinstance(objective, Objective | Unit | str) else None
     adam = torch.optim.Adam(canvas.parameters(), lr=rate, fused=model.device.type in ("cpu", "cuda"))
     reached = torch.zeros(canvas.batch, dtype=torch.bool, device=model.device)
-    with ExitStack() as stack:
-        redirect = stack.enter_context(redirected(model.module))
+    with redirected(model.module) as redirect:
         for index in range(steps):
-            redirect.active = index < RESCUE_STEPS
+            rescue = 0 < index < RESCUE_STEPS and not bool(reached.all())
+            redirect.items = ~reached if rescue else None
             adam.zero_grad()
             images = canvas()
             scores = score(model, joint or items, apply(views, images, draws))
             _ascend(scores, items)
-            if index < RESCUE_STEPS:
+            if not rescue and not bool(reached.all()):  # a plain gradient counts, a redirected one does not
                 reached |= _touched(canvas)
             adam.step()
-            if index + 1 == min(RESCUE_STEPS, steps) and not reached.any():
+            if index == min(RESCUE_STEPS, steps - 1) and not reached.any():
                 raise NoGradientError(why_unreached(model, items[0], images.detach()[:1]))
             yield Step(index, scores.detach(), images.detach(), reached.clone())
 
 
 def score(model: Model, objective: Objective | Sequence[Objective], images: Images) -> Scores:
     """Scores (b,) of images (b, 3, h, w): one objective for all of them, or one per image."""
-    shared = isinstance(objective, Objective)
     layers = objective.layers if isinstance(objective, Objective) else {n for item in objective for n in item.layers}
     with record(model, sorted(layers)) as trace:
         forward(model.module, model.normalize(images).contiguous(memory_format=torch.channels_last))
@@ -175,7 +173,9 @@ def why_unreached(model: Model, objective: Objective, images: Images) -> str:
     if low == high == 0:
         return f"{text}: a dead ReLU, its activation is 0 everywhere. Take the layer before its activation function"
     if low == high:
-        return f"{text}: its activation is {low:.4g} everywhere, saturated or constant. Check mean and std of the network"
+        return (
+            f"{text}: its activation is {low:.4g} everywhere, saturated or constant. Check mean and std of the network"
+        )
     if not (abs(low) < float("inf") and abs(high) < float("inf")):
         return f"{text}: its activation is not finite. Check the weights, and mean and std of the network"
     return f"{text}, though it answers ({low:.4g} to {high:.4g}): the graph is cut before that layer"

@@ -14,7 +14,7 @@ from retinoscope.image.transforms import apply
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.synthesize.objectives import Objective, as_objective, check
-from retinoscope.synthesize.optimize import Target, names, optimize, precision, resize, score, why_unreached
+from retinoscope.synthesize.optimize import Target, names, optimize, resize, score, why_unreached
 from retinoscope.synthesize.recipes import Recipe, find
 from retinoscope.tensor.axes import Images, Scores
 from retinoscope.tensor.random import Draws
@@ -177,12 +177,19 @@ def final_scores(model: Model, items: Sequence[Objective], images: Images, chunk
     exact = prepare(model, sorted({name for item in items for name in item.layers}))
     parts = range(0, len(items), chunk)
     whole = [apply(resize(model), images[start : start + chunk], Draws(0, [])) for start in parts]
-    return torch.cat([score(exact, items[start : start + chunk], part) for start, part in zip(parts, whole, strict=True)])
+    return torch.cat(
+        [score(exact, items[start : start + chunk], part) for start, part in zip(parts, whole, strict=True)]
+    )
 
 
 @torch.no_grad()
 def robust_scores(
-    model: Model, objectives: Sequence[Target], images: Images, views: int = 64, seed: int = 0, recipe: str | Recipe = "robust"
+    model: Model,
+    objectives: Sequence[Target],
+    images: Images,
+    views: int = 64,
+    seed: int = 0,
+    recipe: str | Recipe = "robust",
 ) -> Scores:
     """Mean score (b,) of each image under `views` fresh random views, in float32: a measure of honest excitation."""
     items = [as_objective(target) for target in objectives]

@@ -1,0 +1,119 @@
+"""Views are what they say: identity at zero, exact crops, true turns, the published frequencies of draws."""
+
+import pytest
+import torch
+
+from retinoscope.image.transforms import ARTICLE, LUCID, Jitter, Pad, Resize, Views, Warp, apply, resample
+from retinoscope.tensor.random import Draws
+
+
+def images(count: int = 3, height: int = 21, width: int = 21) -> torch.Tensor:
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+def draws(count: int = 3, seed: int = 0) -> Draws:
+    return Draws(seed, [str(i) for i in range(count)])
+
+
+def test_zero_magnitudes_change_nothing_at_all() -> None:
+    x = images()
+    assert torch.equal(apply((Pad(0), Jitter(0), Warp(), Resize(21, 21)), x, draws()), x)
+
+
+def test_an_unturned_whole_view_is_the_image() -> None:
+    x = images()
+    assert (Views(sides=(1, 1), angle=0)(x, draws()) - x).abs().max() < 1e-5
+
+
+def test_jitter_is_exactly_some_crop_and_every_item_has_its_own() -> None:
+    x = images(8)
+    out = Jitter(6)(x, draws(8))
+    assert out.shape == (8, 3, 15, 15)
+    found = []
+    for image, crop in zip(x, out, strict=True):
+        places = [(i, j) for i in range(7) for j in range(7) if torch.equal(image[:, i : i + 15, j : j + 15], crop)]
+        assert len(places) == 1
+        found += places
+    assert len(set(found)) > 3
+
+
+def test_jitter_reaches_both_ends() -> None:
+    ramp = torch.arange(5.0).expand(1, 3, 5, 5) / 5
+    d = draws(1)
+    seen = {round(float(Jitter(4)(ramp, d)[0, 0, 0, 0]) * 5) for _ in range(200)}
+    assert seen == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(("height", "width"), [(21, 21), (15, 15)])
+def test_turning_by_ninety_degrees_is_rot90(height: int, width: int) -> None:
+    x = images(1, height, width)
+    assert (Warp(angles=(90.0,))(x, draws(1)) - torch.rot90(x, 1, (2, 3))).abs().max() < 1e-5
+
+
+def test_turning_keeps_shapes_of_images_that_are_not_square() -> None:
+    # A disc stays a disc: second moments along both axes stay equal after the turn.
+    y, x = torch.meshgrid(torch.arange(40.0) - 19.5, torch.arange(80.0) - 39.5, indexing="ij")
+    disc = ((y**2 + x**2) < 100).float().expand(1, 3, 40, 80)
+    turned = Warp(angles=(30.0,))(disc * 0.5 + 0.5, draws(1))[0, 0] - 0.5
+    spread_y, spread_x = (turned * y**2).sum() / turned.sum(), (turned * x**2).sum() / turned.sum()
+    assert float(spread_y / spread_x) == pytest.approx(1, abs=0.02)
+
+
+def test_scaling_zooms_about_the_centre() -> None:
+    ramp = torch.linspace(-1, 1, 41).expand(1, 3, 41, 41)
+    zoomed = resample(ramp, torch.zeros(1), torch.tensor([0.5]), torch.zeros(1, 2), (41, 41))
+    assert (zoomed - ramp * 0.5).abs()[..., 1:-1].max() < 1e-5
+
+
+def test_same_seed_same_views_and_items_are_independent() -> None:
+    x = images(4)
+    for transforms in (LUCID, ARTICLE, (Views(),)):
+        first, second = apply(transforms, x, draws(4)), apply(transforms, x, draws(4))
+        assert torch.equal(first, second)
+        alone = apply(transforms, x[2:3], Draws(0, ["2"]))
+        assert (first[2:3] - alone).abs().max() < 1e-6
+
+
+def test_lucids_views_have_lucids_size() -> None:
+    assert apply(LUCID, images(1, 128, 128), draws(1)).shape[2:] == (140, 140)  # 128 + 24 - 8 - 4
+
+
+def test_draws_have_lucids_frequencies() -> None:
+    warp = LUCID[2]
+    assert isinstance(warp, Warp)
+    picks = draws(2000)
+    scales = torch.bincount(picks.integers(len(warp.scales)), minlength=11) / 2000
+    assert (scales - 1 / 11).abs().max() < 0.03
+    angles = torch.tensor(warp.angles)[picks.integers(len(warp.angles))]
+    assert abs(float((angles == 0).float().mean()) - 6 / 26) < 0.03
+    assert warp.scales == pytest.approx([0.9 + 0.02 * i for i in range(11)])
+
+
+def test_views_stay_inside_the_canvas_and_reach_its_border() -> None:
+    # Unturned views of a canvas of ones read no more than half a pixel outside it: a corner at the smallest side s
+    # is bilinear between one and mid-grey with weight ((1 + s) / 2) ** 2. A bright border pixel is seen often.
+    ones = torch.ones(500, 3, 32, 32)
+    views = Views(angle=0)
+    assert views(ones, draws(500)).min() >= 0.5 + 0.5 * ((1 + 0.45) / 2) ** 2 - 1e-4
+    assert views(ones, draws(500))[..., 2:-2, 2:-2].min() > 0.999
+    border = torch.zeros(500, 3, 32, 32)
+    border[..., 0] = 1
+    seen = (views(border, draws(500)).amax((1, 2, 3)) > 0.4).float().mean()
+    assert seen > 0.25
+
+
+def test_gradients_flow_as_finite_differences() -> None:
+    x = images(1).double().requires_grad_()
+    transforms = (Pad(2), Jitter(2), Warp((1.1,), (7.0,)), Views())
+    weights = torch.rand(1, 3, 23, 23, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+
+    def value(image: torch.Tensor) -> torch.Tensor:
+        return (apply(transforms, image, draws(1)) * weights).sum()
+
+    value(x).backward()
+    assert x.grad is not None
+    step = torch.zeros_like(x)
+    step[0, 1, 10, 11] = 1e-4
+    with torch.no_grad():
+        numeric = (value(x + step) - value(x - step)).item() / 2e-4
+    assert x.grad[0, 1, 10, 11].item() == pytest.approx(numeric, rel=1e-6)
