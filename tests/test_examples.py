@@ -1,0 +1,26 @@
+"""Every example runs, in its own folder, with a few steps."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+WRITES = {"render_units.py": {"units.png"}, "own_network.py": {"own_network"}}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)
+def test_example_runs(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RETINOSCOPE_EXAMPLE_STEPS", "2")
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    runpy.run_path(str(example), run_name="__main__")
+    assert capsys.readouterr().out.strip()
+    assert {path.name for path in tmp_path.iterdir()} == WRITES.get(example.name, set())
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) >= 3
+    assert WRITES.keys() <= {file.name for file in EXAMPLES}
