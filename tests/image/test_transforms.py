@@ -90,12 +90,9 @@ def test_draws_have_lucids_frequencies() -> None:
 
 
 def test_views_stay_inside_the_canvas_and_reach_its_border() -> None:
-    # Unturned views of a canvas of ones read no more than half a pixel outside it: a corner at the smallest side s
-    # is bilinear between one and mid-grey with weight ((1 + s) / 2) ** 2. A bright border pixel is seen often.
     ones = torch.ones(500, 3, 32, 32)
+    assert Views(angle=45)(ones, draws(500)).min() > 0.999, "nothing but the canvas is ever read"
     views = Views(angle=0)
-    assert views(ones, draws(500)).min() >= 0.5 + 0.5 * ((1 + 0.45) / 2) ** 2 - 1e-4
-    assert views(ones, draws(500))[..., 2:-2, 2:-2].min() > 0.999
     border = torch.zeros(500, 3, 32, 32)
     border[..., 0] = 1
     seen = (views(border, draws(500)).amax((1, 2, 3)) > 0.4).float().mean()

@@ -62,7 +62,8 @@ class Warp:
             return images
         scale = _choose(self.scales, draws)
         angle = _choose(self.angles, draws) * (math.pi / 180)
-        return resample(images, angle, 1 / scale, torch.zeros(len(draws), 2), images.shape[2:])
+        # Mid-grey is what zero padding gives to images moved by one half.
+        return 0.5 + resample(images - 0.5, angle, 1 / scale, torch.zeros(len(draws), 2), images.shape[2:], "zeros")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ class Views:
 
     The box's side is drawn from `sides` (shares of the canvas, uniform) and its turn from +-`angle` degrees. Its place
     is uniform over where it fits and `overshoot` beyond, pushed back inside: so the canvas's border is seen as often as
-    its middle, and does not fade. `size` None keeps the canvas's size. Independent views at several scales make
+    its middle, and does not fade. A turned box's corners outside the canvas see it mirrored, which adds no edge of its
+    own. `size` None keeps the canvas's size. Independent views at several scales make
     pictures that other networks read too.
     """
 
@@ -105,11 +107,13 @@ class Resize:
         return F.interpolate(images, (self.height, self.width), mode="bilinear", antialias=True, align_corners=False)
 
 
-def resample(images: Tensor, angle: Tensor, side: Tensor, center: Tensor, size: Sequence[int]) -> Tensor:
+def resample(
+    images: Tensor, angle: Tensor, side: Tensor, center: Tensor, size: Sequence[int], outside: str = "reflection"
+) -> Tensor:
     """Read a turned box per item: (b, 3, h, w) to (b, 3, *size).
 
-    `angle` in radians (b,), `side` the box's share of the canvas (b,), `center` (b, 2) as (x, y) in -1 to 1. Outside
-    the images it reads mid-grey.
+    `angle` in radians (b,), `side` the box's share of the canvas (b,), `center` (b, 2) as (x, y) in -1 to 1. `outside`
+    says what is read there, as `grid_sample`'s padding mode.
     """
     height, width = images.shape[2:]
     cos, sin = torch.cos(angle) * side, torch.sin(angle) * side
@@ -118,8 +122,7 @@ def resample(images: Tensor, angle: Tensor, side: Tensor, center: Tensor, size: 
     across = torch.outer(cos, x)[:, None] - torch.outer(sin * (height / width), y)[:, :, None] + center[:, :1, None]
     down = torch.outer(sin * (width / height), x)[:, None] + torch.outer(cos, y)[:, :, None] + center[:, 1:, None]
     grid = torch.stack((across, down), 3).to(images)
-    # Mid-grey is what zero padding gives to images moved by one half.
-    return F.grid_sample(images - 0.5, grid, mode="bilinear", padding_mode="zeros", align_corners=False) + 0.5
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=outside, align_corners=False)
 
 
 def _choose(values: tuple[float, ...], draws: Draws) -> Tensor:

@@ -168,8 +168,8 @@ class Model:
             photos = (photos * weights[:, None, None]).sum(1, keepdim=True)
         elif self.bgr:
             photos = photos.flip(1)
-        mean, std = photos.new_tensor(self.mean), photos.new_tensor(self.std)
-        return photos * (1 / std)[:, None, None] - (mean / std)[:, None, None]
+        mean, std = (photos.new_tensor(values)[:, None, None] for values in (self.mean, self.std))
+        return torch.addcmul(-mean / std, photos, 1 / std)
 
     def check(self, photos: Tensor) -> None:
         """Raise BadInputError unless photos are float (b, 3, h, w) in [0, 1], of a size the network takes."""

@@ -155,11 +155,12 @@ def direction(layer: str, vector: Sequence[float] | Tensor, power: float = 0.0) 
 
 
 def _projection(maps: Maps, v: Tensor, power: float) -> Tensor:
-    dot = torch.einsum("bcyx,c->byx", maps, v)
+    dot: Tensor = torch.einsum("bcyx,c->byx", maps, v)
     if not power:
         return dot
     cosine = dot / (maps.norm(dim=1) * v.norm() + 1e-4)  # Lucid's epsilon
-    return dot * cosine.clamp(min=0.1).pow(power)
+    weighted: Tensor = dot * cosine.clamp(min=0.1) ** power
+    return weighted
 
 
 def _plane(trace: Trace, unit: Unit) -> Tensor:

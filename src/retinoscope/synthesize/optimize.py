@@ -131,8 +131,12 @@ def _steps(
 def score(model: Model, objective: Objective | Sequence[Objective], images: Images) -> Scores:
     """Scores (b,) of images (b, 3, h, w): one objective for all of them, or one per image."""
     layers = objective.layers if isinstance(objective, Objective) else {n for item in objective for n in item.layers}
+    dtype = next((p.dtype for p in model.module.parameters()), images.dtype)
+    inputs = model.normalize(images).to(dtype).contiguous(memory_format=torch.channels_last)
+    if images.requires_grad:  # the views' backward pass is slower on channels-last gradients than this copy
+        images.register_hook(torch.Tensor.contiguous)
     with record(model, sorted(layers)) as trace:
-        forward(model.module, model.normalize(images).contiguous(memory_format=torch.channels_last))
+        forward(model.module, inputs)
     if isinstance(objective, Objective):
         return objective(trace)
     traces = split(trace, len(images))
