@@ -133,9 +133,14 @@ def test_make_targets_exist() -> None:
                 assert known, f"{page.name}: '{line}': no '{word}' in the Makefile"
 
 
-def test_scripts_exist() -> None:
-    scripts = {line.split()[1] for _, line in SHELL if line.startswith("python ")}
-    assert [script for script in scripts if not (ROOT / script).is_file()] == []
+def test_benchmarks_and_their_options_exist() -> None:
+    lines = [line.split() for _, line in SHELL if line.startswith("python ")]
+    for _, script, *words in lines:
+        source = (ROOT / script).read_text(encoding="utf-8")
+        assert [word for word in words if word.startswith("--") and f'"{word}"' not in source] == [], script
+    told = {script for _, script, *_ in lines}
+    scripts = {f"benchmarks/{file.name}" for file in (ROOT / "benchmarks").glob("*.py")}
+    assert {script for script in scripts if not script.startswith("benchmarks/peer_")} <= told
 
 
 def test_every_key_is_in_the_bibliography() -> None:
