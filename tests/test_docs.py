@@ -3,6 +3,7 @@
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +15,7 @@ import pytest
 import typer
 
 import retinoscope
-from retinoscope.cli.main import app
+from retinoscope.cli.main import app, run
 from retinoscope.data.files import sample_photos
 from retinoscope.network import zoo
 from retinoscope.store.database import Store
@@ -171,6 +172,18 @@ def test_every_error_is_in_the_table() -> None:
     )
     assert len(errors) > 5
     assert [error for error in errors if f"`{error}`" not in table] == []
+
+
+@pytest.mark.usefixtures("setting")
+def test_errors_are_told_in_these_words(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command of the console block ends with status 2 and with the line below it."""
+    (block,) = blocks(ROOT / "docs/errors.md", "console")
+    lines = block.body.splitlines()
+    for command, told in zip(lines[::2], lines[1::2], strict=True):
+        monkeypatch.setattr(sys, "argv", shlex.split(command)[1:])
+        with pytest.raises(SystemExit) as end:
+            run()
+        assert (end.value.code, capsys.readouterr().err.strip()) == (2, told), command
 
 
 def test_every_recipe_is_in_the_table() -> None:
