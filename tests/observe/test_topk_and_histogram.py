@@ -12,8 +12,13 @@ from retinoscope.observe.topk import Ranking
 
 def ranked(maps: Tensor, start: int, k: int, sign: int = 1) -> Ranking:
     """A ranking of all items at once; maps (n, p, c)."""
-    places = torch.arange(start, start + len(maps))
-    return topk.enter(Ranking.empty(maps.shape[2], k), (sign * maps).amax(1), places, maps, sign)
+    return topk.enter(Ranking.empty(maps.shape[2], k), (sign * maps).amax(1), keys(start, len(maps)), maps, sign)
+
+
+def keys(start: int, count: int, tiles: int = 1) -> Tensor:
+    """Places of items and the numbers of their photos, each photo having so many tiles."""
+    places = torch.arange(start, start + count)
+    return torch.stack([places, places // tiles])
 
 
 def brute(maps: Tensor, channel: int, k: int, sign: int) -> list[tuple[float, int, int]]:
@@ -29,7 +34,7 @@ def test_ranking_equals_sorting_everything_with_many_ties(k: int, sign: int) -> 
     streamed = Ranking.empty(5, k)
     for start in range(0, 37, 8):
         part = maps[start : start + 8]
-        streamed = topk.enter(streamed, (sign * part).amax(1), torch.arange(start, start + len(part)), part, sign)
+        streamed = topk.enter(streamed, (sign * part).amax(1), keys(start, len(part)), part, sign)
     pieces = [ranked(maps[a:b], a, k, sign) for a, b in [(20, 37), (0, 3), (3, 20)]]
     merged = topk.merge(topk.merge(pieces[0], pieces[1]), pieces[2])
     other = topk.merge(pieces[2], topk.merge(pieces[1], pieces[0]))
@@ -37,6 +42,26 @@ def test_ranking_equals_sorting_everything_with_many_ties(k: int, sign: int) -> 
         expected = brute(maps, channel, k, sign)
         for found in (streamed, merged, other, ranked(maps, 0, k, sign)):
             assert list(topk.entries(found, channel)) == expected
+
+
+@pytest.mark.parametrize("batch", [1, 4, 30])
+def test_of_a_photos_tiles_the_strongest_counts(batch: int) -> None:
+    maps = torch.randint(-3, 4, (30, 6, 5), generator=torch.Generator().manual_seed(0)).float()
+    streamed = Ranking.empty(5, 4)
+    for start in range(0, 30, batch):
+        part = maps[start : start + batch]
+        streamed = topk.enter(streamed, part.amax(1), keys(start, len(part), 3), part, 1)
+    halves = []
+    for start in (0, 16):  # in the middle of a photo
+        part = maps[start : start + (16 if not start else 14)]
+        halves.append(topk.enter(Ranking.empty(5, 4), part.amax(1), keys(start, len(part), 3), part, 1))
+    for channel in range(5):
+        everything, expected = brute(maps, channel, 30, 1), []
+        for row in everything:
+            if row[1] // 3 not in {kept[1] // 3 for kept in expected}:
+                expected.append(row)
+        for found in (streamed, topk.merge(*halves), topk.merge(*reversed(halves))):
+            assert list(topk.entries(found, channel)) == expected[:4]
 
 
 def test_positions_are_found_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:

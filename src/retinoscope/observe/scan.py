@@ -4,6 +4,7 @@ One forward pass over the photos serves all layers asked for. Scans of parts of 
 the whole, in any order.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,7 +65,7 @@ class Scan:
     count: int
 
     def top(self, unit: Unit | str, n: int | None = None) -> list[Example]:
-        """The items with the largest activation, best first; at most `n` of the k kept, each item once."""
+        """The photos with the largest activation, best first; at most `n` of the k kept, each with its best item."""
         return self._examples(unit, "top", n)
 
     def bottom(self, unit: Unit | str, n: int | None = None) -> list[Example]:
@@ -153,6 +154,8 @@ class Scan:
 def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch: int = 32) -> Scan:
     """Show a network every item of an image set once, and keep what each unit of `layers` answered.
 
+    The k examples of a unit come from k different photos: of a photo's tiles the strongest counts.
+
     Raises UnknownNameError for a layer that does not exist, BadInputError for activations that are NaN or infinite.
     """
     if k < 1 or batch < 1 or not layers:
@@ -167,14 +170,20 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
             fast(images)
             here = {places[item.id]: item for item in items}
             seen.update(here)
+            keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
             for name in chosen:
-                tallies[name] = _update(name, tallies[name], trace[name], list(here))
+                tallies[name] = _update(name, tallies[name], trace[name], keys)
     return _kept(Scan(k, model.input_size, chosen, tallies, seen, len(seen)))
 
 
-def _update(name: str, found: Tally, maps: torch.Tensor, places: list[int]) -> Tally:
+def _key(photo: str) -> int:
+    """A photo's number, the same in every part of an image set and on every machine."""
+    return int.from_bytes(hashlib.sha256(photo.encode()).digest()[:8], "big") >> 1
+
+
+def _update(name: str, found: Tally, maps: torch.Tensor, keys: torch.Tensor) -> Tally:
     try:
-        return tally.update(found, maps.cpu(), torch.tensor(places))
+        return tally.update(found, maps.cpu(), keys)
     except BadInputError as error:
         raise BadInputError(f"{name}: {error}") from error
 

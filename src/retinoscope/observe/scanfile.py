@@ -57,7 +57,7 @@ def _arrays(tally: Tally) -> dict[str, NDArray[Any]]:
     rankings = {
         f"{side}.{part}": getattr(ranking, part).numpy()
         for side, ranking in (("top", tally.top), ("bottom", tally.bottom))
-        for part in ("scores", "places", "spots")
+        for part in ("scores", "places", "spots", "photos")
     }
     counts = {"counts": tally.counts.counts.numpy(), "exponents": tally.counts.exponents.numpy()}
     rest = {part: getattr(tally, part).numpy() for part in ("low", "high", "total")}
@@ -85,7 +85,8 @@ def _tally(arrays: dict[str, NDArray[Any]], index: int) -> Tally:
         return torch.from_numpy(arrays[f"{index}.{part}"])
 
     top, bottom = (
-        Ranking(*(get(f"{side}.{part}") for part in ("scores", "places", "spots"))) for side in ("top", "bottom")
+        Ranking(*(get(f"{side}.{part}") for part in ("scores", "places", "spots", "photos")))
+        for side in ("top", "bottom")
     )
     counts = Histogram(get("counts"), get("exponents"))
     return Tally(top, bottom, counts, get("low"), get("high"), get("total"), int(get("width")))

@@ -43,8 +43,11 @@ class Tally:
         )
 
 
-def update(tally: Tally, maps: Maps, places: Int[Tensor, " b"]) -> Tally:
-    """Add a batch of items, later in the image set than all before; raises BadInputError on NaN or infinity."""
+def update(tally: Tally, maps: Maps, items: Int[Tensor, "2 b"]) -> Tally:
+    """Add a batch of items, later in the image set than all before: their places and photos' keys, and their maps.
+
+    Raises BadInputError on NaN or infinity.
+    """
     width = maps.shape[3]
     flat = rearrange(maps.float(), "b c y x -> b (y x) c")  # no copy when memory is channels-last
     high, low = _extreme(flat, torch.maximum), _extreme(flat, torch.minimum)
@@ -54,8 +57,8 @@ def update(tally: Tally, maps: Maps, places: Int[Tensor, " b"]) -> Tally:
     rows = flat.reshape(-1, flat.shape[2])
     counted = histogram.count(rows, largest, tally.counts.exponents)
     return Tally(
-        topk.enter(tally.top, high, places, flat, 1),
-        topk.enter(tally.bottom, -low, places, flat, -1),
+        topk.enter(tally.top, high, items, flat, 1),
+        topk.enter(tally.bottom, -low, items, flat, -1),
         histogram.merge(tally.counts, counted),
         torch.minimum(tally.low, low.amin(0)),
         torch.maximum(tally.high, high.amax(0)),

@@ -1,5 +1,6 @@
-"""The k strongest items of every channel, exact and mergeable; each item counts once, with its strongest position.
+"""The k strongest photos of every channel, exact and mergeable; each counts once, with its strongest item and position.
 
+Of the tiles of one photo only the strongest is kept, so that overlapping tiles do not fill a ranking with one spot.
 Order is by score, then by the item's place in the image set: of equal scores the earlier item is kept, and of equal
 positions the first in row-major order (as the max tracker of the deep visualization toolbox, Yosinski 2015).
 """
@@ -17,45 +18,69 @@ _GATHERED = 4_000_000
 
 @dataclass(frozen=True)
 class Ranking:
-    """Per channel the best k items, best first: scores (c, k), item places (c, k), flat map positions (c, k).
+    """Per channel the best k items, best first: scores, item places, flat map positions and photos' keys, all (c, k).
 
-    Free slots have score -inf and place -1.
+    Free slots have score -inf, and -1 for the rest.
     """
 
     scores: Float[Tensor, "c k"]
     places: Int[Tensor, "c k"]
     spots: Int[Tensor, "c k"]
+    photos: Int[Tensor, "c k"]
 
     @classmethod
     def empty(cls, channels: int, k: int) -> "Ranking":
         """No items yet."""
         free = torch.full((channels, k), -1, dtype=torch.int64)
-        return cls(torch.full((channels, k), -torch.inf), free, free.clone())
+        return cls(torch.full((channels, k), -torch.inf), free, free.clone(), free.clone())
 
 
-def enter(ranking: Ranking, best: Float[Tensor, "b c"], places: Int[Tensor, " b"], maps: Tensor, sign: int) -> Ranking:
+def enter(
+    ranking: Ranking, best: Float[Tensor, "b c"], items: Int[Tensor, "2 b"], maps: Float[Tensor, "b p c"], sign: int
+) -> Ranking:
     """Let a batch of items in, whose places are all later than those in the ranking.
 
-    `best` is each item's largest value of sign * maps over positions; `maps` (b, positions, c) tells where it lies.
+    `items` are their places and their photos' keys; `best` is each one's largest value of sign * maps over positions,
+    `maps` tells where it lies.
     """
     changed = (best.amax(0) > ranking.scores[:, -1]).nonzero().flatten()
     if not len(changed):
         return ranking
-    k, batch = ranking.scores.shape[1], len(places)
-    scores = torch.cat([ranking.scores[changed], best[:, changed].T], 1)
-    scores, order = scores.sort(dim=1, descending=True, stable=True)  # stable: the earlier item first
-    scores, order = scores[:, :k], order[:, :k]
-    new = order >= k
-    items = (order - k).clamp(0, batch - 1)
-    kept = order.clamp(0, k - 1)
-    spots = ranking.spots[changed].gather(1, kept)
-    spots[new] = _strongest(maps, items[new], changed[:, None].expand_as(new)[new], sign)
-    old_places = ranking.places[changed].gather(1, kept)
-    return Ranking(
-        ranking.scores.index_copy(0, changed, scores),
-        ranking.places.index_copy(0, changed, torch.where(new, places[items], old_places)),
-        ranking.spots.index_copy(0, changed, spots),
+    k, batch = ranking.scores.shape[1], items.shape[1]
+    places, photos = (
+        torch.cat([old[changed], new.expand(len(changed), -1)], 1)
+        for old, new in zip((ranking.places, ranking.photos), items, strict=True)
     )
+    scores, order = _best(torch.cat([ranking.scores[changed], best[:, changed].T], 1), photos, k)
+    new = (order >= k) & (scores > -torch.inf)
+    spots = ranking.spots[changed].gather(1, order.clamp(max=k - 1))
+    rows = (order - k).clamp(0, batch - 1)
+    spots[new] = _strongest(maps, rows[new], changed[:, None].expand_as(new)[new], sign)
+    found = _filled(scores, places.gather(1, order), spots, photos.gather(1, order))
+    return Ranking(
+        *(old.index_copy(0, changed, part) for old, part in zip(_parts(ranking), _parts(found), strict=True))
+    )
+
+
+def _best(scores: Float[Tensor, "c n"], photos: Int[Tensor, "c n"], k: int) -> tuple[Tensor, Tensor]:
+    """The best k of each row with different photos: their scores, -inf where there are fewer, and their columns.
+
+    Of equal scores the earlier column comes first.
+    """
+    scores, order = scores.sort(dim=1, descending=True, stable=True)
+    photos = photos.gather(1, order)
+    again = (photos[:, :, None] == photos[:, None, :]).tril(-1).any(2)
+    scores, keep = scores.masked_fill(again, -torch.inf).sort(dim=1, descending=True, stable=True)
+    return scores[:, :k], order.gather(1, keep)[:, :k]
+
+
+def _parts(ranking: Ranking) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return ranking.scores, ranking.places, ranking.spots, ranking.photos
+
+
+def _filled(scores: Tensor, *parts: Tensor) -> Ranking:
+    """A ranking whose slots without a score are free."""
+    return Ranking(scores, *(part.masked_fill(scores == -torch.inf, -1) for part in parts))
 
 
 def _strongest(maps: Float[Tensor, "b p c"], items: Tensor, channels: Tensor, sign: int) -> Tensor:
@@ -70,13 +95,11 @@ def _strongest(maps: Float[Tensor, "b p c"], items: Tensor, channels: Tensor, si
 
 def merge(a: Ranking, b: Ranking) -> Ranking:
     """The best k of both; the same whatever the order and grouping of merges."""
-    scores, places, spots = (
-        torch.cat(pair, 1) for pair in ((a.scores, b.scores), (a.places, b.places), (a.spots, b.spots))
-    )
-    order = places.argsort(dim=1, stable=True)
-    by_score = scores.gather(1, order).argsort(dim=1, descending=True, stable=True)
-    order = order.gather(1, by_score)[:, : a.scores.shape[1]]
-    return Ranking(scores.gather(1, order), places.gather(1, order), spots.gather(1, order))
+    scores, places, spots, photos = (torch.cat(pair, 1) for pair in zip(_parts(a), _parts(b), strict=True))
+    by_place = places.argsort(dim=1, stable=True)
+    scores, places, spots, photos = (part.gather(1, by_place) for part in (scores, places, spots, photos))
+    scores, order = _best(scores, photos, a.scores.shape[1])
+    return _filled(scores, *(part.gather(1, order) for part in (places, spots, photos)))
 
 
 def entries(ranking: Ranking, channel: int) -> Iterator[tuple[float, int, int]]:

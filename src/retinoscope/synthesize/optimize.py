@@ -134,7 +134,7 @@ def score(model: Model, objective: Objective | Sequence[Objective], images: Imag
     dtype = next((p.dtype for p in model.module.parameters()), images.dtype)
     inputs = model.normalize(images).to(dtype).contiguous(memory_format=torch.channels_last)
     if images.requires_grad:  # the views' backward pass is slower on channels-last gradients than this copy
-        images.register_hook(torch.Tensor.contiguous)
+        images.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
     with record(model, sorted(layers)) as trace:
         forward(model.module, inputs)
     if isinstance(objective, Objective):
