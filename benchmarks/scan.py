@@ -20,11 +20,13 @@ from torch import Tensor
 import retinoscope.network.record as recording
 from retinoscope.base.boxes import Item
 from retinoscope.data.cuts import center
+from retinoscope.data.files import sample_photos
 from retinoscope.data.imageset import ImageSet
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.zoo import load
 from retinoscope.observe.scan import Scan, scan
+from retinoscope.tensor.memory import keep_memory
 
 K = 9
 
@@ -108,9 +110,11 @@ def main() -> None:
     )
     parser.add_argument("--check", type=int, default=64)
     args = parser.parse_args()
+    keep_memory()  # as the command line does; for the floor too
     torch.set_num_threads(args.threads)
     model = load(args.model)
-    names, photos = blocks(model), ImageSet(args.photos, center(model.crop))[: args.limit]
+    folder = sample_photos() if args.photos == "sample" else args.photos
+    names, photos = blocks(model), ImageSet(folder, center(model.crop))[: args.limit]
     with torch.inference_mode():
         fast = prepare(model, names)
     size, count = model.input_size, len(photos)

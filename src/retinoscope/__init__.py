@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.recipes import RECIPES as RECIPES
     from retinoscope.synthesize.recipes import Recipe as Recipe
     from retinoscope.synthesize.render import render as render
+    from retinoscope.tensor.memory import keep_memory as keep_memory
     from retinoscope.web.export import export as export
     from retinoscope.web.serve import serve as serve
 
@@ -54,6 +55,7 @@ _HOMES = {
     "synthesize.optimize": ("optimize",),
     "synthesize.recipes": ("RECIPES", "Recipe"),
     "synthesize.render": ("render",),
+    "tensor.memory": ("keep_memory",),
     "web.export": ("export",),
     "web.serve": ("serve",),
 }

@@ -29,7 +29,9 @@ def load_model(name: str, weights: str, device: str) -> "Model":
     import torch
 
     from retinoscope.network.zoo import load
+    from retinoscope.tensor.memory import keep_memory
 
+    keep_memory()
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
