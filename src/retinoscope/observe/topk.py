@@ -51,7 +51,8 @@ def enter(
         torch.cat([old[changed], new.expand(len(changed), -1)], 1)
         for old, new in zip((ranking.places, ranking.photos), items, strict=True)
     )
-    scores, order = _best(torch.cat([ranking.scores[changed], best[:, changed].T], 1), photos, k)
+    alike = len(items[1].unique()) < batch or bool(torch.isin(items[1], ranking.photos).any())
+    scores, order = _best(torch.cat([ranking.scores[changed], best[:, changed].T], 1), photos, k, alike)
     new = (order >= k) & (scores > -torch.inf)
     spots = ranking.spots[changed].gather(1, order.clamp(max=k - 1))
     rows = (order - k).clamp(0, batch - 1)
@@ -62,16 +63,20 @@ def enter(
     )
 
 
-def _best(scores: Float[Tensor, "c n"], photos: Int[Tensor, "c n"], k: int) -> tuple[Tensor, Tensor]:
+def _best(
+    scores: Float[Tensor, "c n"], photos: Int[Tensor, "c n"], k: int, alike: bool = True
+) -> tuple[Tensor, Tensor]:
     """The best k of each row with different photos: their scores, -inf where there are fewer, and their columns.
 
-    Of equal scores the earlier column comes first.
+    Of equal scores the earlier column comes first. `alike` False promises that no row has a photo twice.
     """
     scores, order = scores.sort(dim=1, descending=True, stable=True)
-    photos = photos.gather(1, order)
-    again = (photos[:, :, None] == photos[:, None, :]).tril(-1).any(2)
-    scores, keep = scores.masked_fill(again, -torch.inf).sort(dim=1, descending=True, stable=True)
-    return scores[:, :k], order.gather(1, keep)[:, :k]
+    if alike:
+        photos = photos.gather(1, order)
+        again = (photos[:, :, None] == photos[:, None, :]).tril(-1).any(2)
+        scores, keep = scores.masked_fill(again, -torch.inf).sort(dim=1, descending=True, stable=True)
+        order = order.gather(1, keep)
+    return scores[:, :k], order[:, :k]
 
 
 def _parts(ranking: Ranking) -> tuple[Tensor, Tensor, Tensor, Tensor]:
