@@ -12,7 +12,11 @@ from retinoscope.observe.topk import Ranking
 
 def ranked(maps: Tensor, start: int, k: int, sign: int = 1) -> Ranking:
     """A ranking of all items at once; maps (n, p, c)."""
-    return topk.enter(Ranking.empty(maps.shape[2], k), (sign * maps).amax(1), keys(start, len(maps)), maps, sign)
+    return enter(Ranking.empty(maps.shape[2], k), keys(start, len(maps)), maps, sign)
+
+
+def enter(ranking: Ranking, items: Tensor, maps: Tensor, sign: int = 1) -> Ranking:
+    return topk.enter(ranking, (sign * maps).amax(1), items, lambda i, c: topk.strongest(maps, i, c, sign))
 
 
 def keys(start: int, count: int, tiles: int = 1) -> Tensor:
@@ -34,7 +38,7 @@ def test_ranking_equals_sorting_everything_with_many_ties(k: int, sign: int) -> 
     streamed = Ranking.empty(5, k)
     for start in range(0, 37, 8):
         part = maps[start : start + 8]
-        streamed = topk.enter(streamed, (sign * part).amax(1), keys(start, len(part)), part, sign)
+        streamed = enter(streamed, keys(start, len(part)), part, sign)
     pieces = [ranked(maps[a:b], a, k, sign) for a, b in [(20, 37), (0, 3), (3, 20)]]
     merged = topk.merge(topk.merge(pieces[0], pieces[1]), pieces[2])
     other = topk.merge(pieces[2], topk.merge(pieces[1], pieces[0]))
@@ -50,11 +54,11 @@ def test_of_a_photos_tiles_the_strongest_counts(batch: int) -> None:
     streamed = Ranking.empty(5, 4)
     for start in range(0, 30, batch):
         part = maps[start : start + batch]
-        streamed = topk.enter(streamed, part.amax(1), keys(start, len(part), 3), part, 1)
+        streamed = enter(streamed, keys(start, len(part), 3), part)
     halves = []
     for start in (0, 16):  # in the middle of a photo
         part = maps[start : start + (16 if not start else 14)]
-        halves.append(topk.enter(Ranking.empty(5, 4), part.amax(1), keys(start, len(part), 3), part, 1))
+        halves.append(enter(Ranking.empty(5, 4), keys(start, len(part), 3), part))
     for channel in range(5):
         everything, expected = brute(maps, channel, 30, 1), []
         for row in everything:

@@ -18,6 +18,9 @@ HALF = 512
 """Bins on each side of zero; the two that touch zero are one bin."""
 
 BINS = 2 * HALF - 1
+_AT_A_TIME = 1_000_000
+"""Values counted together: what fits in a processor's cache is counted faster."""
+
 _FINEST = -100
 """Smallest exponent of a bin's width: keeps scale factors inside float32; such values count as zero."""
 
@@ -42,8 +45,10 @@ def count(values: Float[Tensor, "n c"], largest: Float[Tensor, " c"], exponents:
     exponents = torch.where(largest > 0, torch.maximum(exponents, needed), exponents)
     scale = torch.ldexp(torch.ones(channels), -exponents)
     shift = torch.arange(channels, dtype=torch.int32) * BINS + (HALF - 1)
-    keys = (values * scale).to(torch.int32).add_(shift)
-    counts = torch.bincount(keys.view(-1), minlength=channels * BINS)
+    counts = torch.zeros(channels * BINS, dtype=torch.int64)
+    for part in torch.split(values, max(1, _AT_A_TIME // channels)):
+        keys = (part * scale).to(torch.int32).add_(shift)
+        counts += torch.bincount(keys.view(-1), minlength=channels * BINS)
     return Histogram(counts.view(channels, BINS), exponents)
 
 

@@ -12,7 +12,9 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from retinoscope.base.boxes import Box, Item
 from retinoscope.base.errors import BadInputError, BadUnitError, unknown
@@ -164,6 +166,7 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
     fast = prepare(model, list(chosen))
     places = {item.id: place for place, item in enumerate(photos.items, photos.start)}
     tallies = {name: Tally.empty(layer.channels, k) for name, layer in chosen.items()}
+    ranking = topk.Ranking.empty(2 * sum(layer.channels for layer in chosen.values()), k)
     seen: dict[int, Item] = {}
     with torch.inference_mode(), record(fast, list(chosen)) as trace:
         for items, images in photos.batches(model.input_size, batch):
@@ -171,9 +174,17 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
             here = {places[item.id]: item for item in items}
             seen.update(here)
             keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
-            for name in chosen:
-                tallies[name] = _update(name, tallies[name], trace[name], keys)
-    return _kept(Scan(k, model.input_size, chosen, tallies, seen, len(seen)))
+            flats = {name: tally.flatten(trace[name].cpu()) for name in chosen}
+            extremes = []
+            for name, flat in flats.items():
+                tallies[name], *ends = _update(name, tallies[name], flat, trace[name].shape[3])
+                extremes.append((ends[0], ends[1]))
+            ranking = tally.rank(ranking, list(flats.values()), extremes, keys)
+            # The next pass runs faster in this one's memory.
+            del flats, flat
+            trace.clear()
+    done = dict(zip(chosen, tally.ranked(list(tallies.values()), ranking), strict=True))
+    return _kept(Scan(k, model.input_size, chosen, done, seen, len(seen)))
 
 
 def _key(photo: str) -> int:
@@ -181,9 +192,11 @@ def _key(photo: str) -> int:
     return int.from_bytes(hashlib.sha256(photo.encode()).digest()[:8], "big") >> 1
 
 
-def _update(name: str, found: Tally, maps: torch.Tensor, keys: torch.Tensor) -> Tally:
+def _update(
+    name: str, found: Tally, flat: tally.Flat, width: int
+) -> tuple[Tally, Float[Tensor, "b c"], Float[Tensor, "b c"]]:
     try:
-        return tally.update(found, maps.cpu(), keys)
+        return tally.update(found, flat, width)
     except BadInputError as error:
         raise BadInputError(f"{name}: {error}") from error
 

@@ -1,11 +1,11 @@
 """What a scan keeps of one layer: best and worst items, histogram, extremes and mean of every channel."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.base.errors import BadInputError
@@ -13,6 +13,12 @@ from retinoscope.observe import histogram, topk
 from retinoscope.observe.histogram import Histogram
 from retinoscope.observe.topk import Ranking
 from retinoscope.tensor.axes import Maps
+
+_WIDE = 40
+"""Channels from which a reduction over positions fills the processor's vectors."""
+
+Flat = Float[Tensor, "b p c"]
+"""Maps with flat positions, channels last."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +49,70 @@ class Tally:
         )
 
 
-def update(tally: Tally, maps: Maps, items: Int[Tensor, "2 b"]) -> Tally:
-    """Add a batch of items, later in the image set than all before: their places and photos' keys, and their maps.
+def update(tally: Tally, flat: Flat, width: int) -> tuple[Tally, Float[Tensor, "b c"], Float[Tensor, "b c"]]:
+    """Count a batch of items in; gives also each one's largest and smallest value. Rankings stay as they are.
 
-    Raises BadInputError on NaN or infinity.
+    `width` is the map's. Raises BadInputError on NaN or infinity.
     """
-    width = maps.shape[3]
-    flat = rearrange(maps.float(), "b c y x -> b (y x) c")  # no copy when memory is channels-last
     high, low = _extreme(flat, torch.maximum), _extreme(flat, torch.minimum)
     if not bool(torch.isfinite(high).all() and torch.isfinite(low).all()):
         raise BadInputError("activations are NaN or infinite; check the weights, the value range and the precision")
-    largest = torch.maximum(high.amax(0), -low.amin(0))
+    lowest, highest = low.amin(0), high.amax(0)
     rows = flat.reshape(-1, flat.shape[2])
-    counted = histogram.count(rows, largest, tally.counts.exponents)
-    return Tally(
-        topk.enter(tally.top, high, items, flat, 1),
-        topk.enter(tally.bottom, -low, items, flat, -1),
-        histogram.merge(tally.counts, counted),
-        torch.minimum(tally.low, low.amin(0)),
-        torch.maximum(tally.high, high.amax(0)),
-        tally.total + rows.sum(0).double(),
-        width,
+    counted = histogram.count(rows, torch.maximum(highest, -lowest), tally.counts.exponents)
+    grown = replace(
+        tally,
+        counts=histogram.merge(tally.counts, counted),
+        low=torch.minimum(tally.low, lowest),
+        high=torch.maximum(tally.high, highest),
+        total=tally.total + rows.sum(0).double(),
+        width=width,
     )
+    return grown, high, low
 
 
-def _extreme(flat: Float[Tensor, "b p c"], pick: Callable[[Tensor, Tensor], Tensor]) -> Float[Tensor, "b c"]:
-    """Largest or smallest over positions: halves are compared whole, many times faster than amax with channels last."""
+def rank(
+    ranking: Ranking, flats: Sequence[Tensor], extremes: Sequence[tuple[Tensor, Tensor]], items: Tensor
+) -> Ranking:
+    """Let a batch into one ranking of all layers: the tops of all their channels, then the bottoms.
+
+    One ranking for all of them, since many small sorts cost several times one large sort. `flats` are the layers' maps
+    (b, p, c), `items` (2, b) places and photos' keys, later in the image set than all before.
+    """
+    best = torch.cat([*(high for high, _ in extremes), *(-low for _, low in extremes)], 1)
+    ends = torch.tensor([flat.shape[2] for flat in flats] * 2).cumsum(0)
+
+    def spot(rows: Tensor, columns: Tensor) -> Tensor:
+        spots, groups = torch.empty_like(rows), torch.bucketize(columns, ends, right=True)
+        for group in sorted(set(groups.tolist())):
+            here, flat = groups == group, flats[group % len(flats)]
+            channels = columns[here] - (int(ends[group]) - flat.shape[2])
+            spots[here] = topk.strongest(flat, rows[here], channels, 1 if group < len(flats) else -1)
+        return spots
+
+    return topk.enter(ranking, best, items, spot)
+
+
+def ranked(tallies: Sequence[Tally], ranking: Ranking) -> list[Tally]:
+    """Tallies with their shares of the one ranking of all layers."""
+    sizes = [len(tally.low) for tally in tallies] * 2
+    shares = topk.split(ranking, sizes)
+    pairs = zip(tallies, shares[: len(tallies)], shares[len(tallies) :], strict=True)
+    return [replace(tally, top=top, bottom=bottom) for tally, top, bottom in pairs]
+
+
+def flatten(maps: Maps) -> Flat:
+    """Maps (b, c, y, x) with positions in one axis and channels last: no copy when memory is channels-last."""
+    return rearrange(maps.float(), "b c y x -> b (y x) c")
+
+
+def _extreme(flat: Flat, pick: Callable[[Tensor, Tensor], Tensor]) -> Float[Tensor, "b c"]:
+    """Largest or smallest over positions.
+
+    With few channels last, comparing halves whole is many times faster than reducing; with many it is slower.
+    """
+    if flat.shape[2] >= _WIDE:
+        return flat.amax(1) if pick is torch.maximum else flat.amin(1)
     while (count := flat.shape[1]) > 1:
         half = count // 2
         rest = flat[:, 2 * half :]

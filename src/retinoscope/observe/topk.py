@@ -5,7 +5,7 @@ Order is by score, then by the item's place in the image set: of equal scores th
 positions the first in row-major order (as the max tracker of the deep visualization toolbox, Yosinski 2015).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,10 @@ from torch import Tensor
 
 _GATHERED = 4_000_000
 """Activations looked through at a time when positions are found: 16 MB."""
+
+
+Spot = Callable[[Tensor, Tensor], Tensor]
+"""(rows of the batch, channels) to flat map positions."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,11 @@ class Ranking:
         return cls(torch.full((channels, k), -torch.inf), free, free.clone(), free.clone())
 
 
-def enter(
-    ranking: Ranking, best: Float[Tensor, "b c"], items: Int[Tensor, "2 b"], maps: Float[Tensor, "b p c"], sign: int
-) -> Ranking:
+def enter(ranking: Ranking, best: Float[Tensor, "b c"], items: Int[Tensor, "2 b"], spot: Spot) -> Ranking:
     """Let a batch of items in, whose places are all later than those in the ranking.
 
-    `items` are their places and their photos' keys; `best` is each one's largest value of sign * maps over positions,
-    `maps` tells where it lies.
+    `items` are their places and their photos' keys; `best` is each one's score in each channel; `spot` tells where on
+    the map a score lies, and is asked only for items that get in.
     """
     changed = (best.amax(0) > ranking.scores[:, -1]).nonzero().flatten()
     if not len(changed):
@@ -51,12 +53,12 @@ def enter(
         torch.cat([old[changed], new.expand(len(changed), -1)], 1)
         for old, new in zip((ranking.places, ranking.photos), items, strict=True)
     )
-    alike = len(items[1].unique()) < batch or bool(torch.isin(items[1], ranking.photos).any())
+    alike = len(set(items[1].tolist())) < batch or bool(torch.isin(items[1], ranking.photos).any())
     scores, order = _best(torch.cat([ranking.scores[changed], best[:, changed].T], 1), photos, k, alike)
     new = (order >= k) & (scores > -torch.inf)
     spots = ranking.spots[changed].gather(1, order.clamp(max=k - 1))
     rows = (order - k).clamp(0, batch - 1)
-    spots[new] = _strongest(maps, rows[new], changed[:, None].expand_as(new)[new], sign)
+    spots[new] = spot(rows[new], changed[:, None].expand_as(new)[new])
     found = _filled(scores, places.gather(1, order), spots, photos.gather(1, order))
     return Ranking(
         *(old.index_copy(0, changed, part) for old, part in zip(_parts(ranking), _parts(found), strict=True))
@@ -88,7 +90,7 @@ def _filled(scores: Tensor, *parts: Tensor) -> Ranking:
     return Ranking(scores, *(part.masked_fill(scores == -torch.inf, -1) for part in parts))
 
 
-def _strongest(maps: Float[Tensor, "b p c"], items: Tensor, channels: Tensor, sign: int) -> Tensor:
+def strongest(maps: Float[Tensor, "b p c"], items: Tensor, channels: Tensor, sign: int) -> Tensor:
     """First position of the largest sign * value for pairs (item, channel)."""
     spots = torch.empty_like(items)
     step = max(1, _GATHERED // maps.shape[1])
@@ -96,6 +98,12 @@ def _strongest(maps: Float[Tensor, "b p c"], items: Tensor, channels: Tensor, si
         part = slice(start, start + step)
         spots[part] = (maps[items[part], :, channels[part]] * sign).argmax(1)
     return spots
+
+
+def split(ranking: Ranking, sizes: Sequence[int]) -> list[Ranking]:
+    """A ranking of many channels as rankings of groups of them."""
+    groups = (torch.split(part, list(sizes)) for part in _parts(ranking))
+    return [Ranking(*parts) for parts in zip(*groups, strict=True)]
 
 
 def merge(a: Ranking, b: Ranking) -> Ranking:
