@@ -7,7 +7,10 @@ READY = $(VENV)/.ready
 PHOTOS ?= sample
 MODEL ?= efficientnet-lite0
 STORE ?= demo
-LAYERS ?=
+# A few layers of the embedded network, made in minutes; another network gets its default layers, all of them.
+LAYERS ?= $(if $(filter efficientnet-lite0,$(MODEL)),blocks.1.1$(COMMA)blocks.2.1$(COMMA)blocks.3.2$(COMMA)blocks.5.3)
+STEPS ?= 128
+COMMA = ,
 
 .PHONY: demo test check bench docs clean
 .DELETE_ON_ERROR:
@@ -20,7 +23,7 @@ $(READY): pyproject.toml
 
 # An atlas of a network over photos, then how to open it. One's own: make demo PHOTOS=dir MODEL=name STORE=dir
 demo: $(READY)
-	$(BIN)/retinoscope atlas $(MODEL) $(PHOTOS) --store $(STORE) --preset demo $(if $(LAYERS),--layers $(LAYERS))
+	$(BIN)/retinoscope atlas $(MODEL) $(PHOTOS) --store $(STORE) --tiles --steps $(STEPS) $(if $(LAYERS),--layers $(LAYERS))
 	@echo "Open it: $(BIN)/retinoscope serve $(STORE)    and look at http://127.0.0.1:8000/"
 
 test: $(READY)

@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
         store = plant_wide(Path(folder) / "store", args.units)
-        list(export(store, Path(folder) / "site"))
+        export(store, Path(folder) / "site")
         listener = listen(port=0)
         server = uvicorn.Server(uvicorn.Config(create(store), log_level="error", lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -17,7 +17,7 @@ from retinoscope.web.app import create
 @pytest.fixture(scope="module")
 def tree(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("export") / "site"
-    steps = list(export.export(store, out))
+    steps = list(export.export_stepwise(store, out))
     assert steps == [(done, len(steps)) for done in range(1, len(steps) + 1)]
     return out
 
@@ -64,15 +64,15 @@ def test_an_export_replaces_an_export_and_nothing_else(store: Path, tmp_path: Pa
     with pytest.raises(StoreError, match="not an earlier export"):
         export.export(store, out)
     (out / "thesis.txt").unlink()
-    list(export.export(store, out))
+    export.export(store, out)
     (out / "old.html").write_text("old")
-    list(export.export(store, out))
+    export.export(store, out)
     assert not (out / "old.html").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["site"]
 
 
 def test_an_export_that_stops_leaves_nothing(store: Path, tmp_path: Path) -> None:
-    steps = export.export(store, tmp_path / "site")
+    steps = export.export_stepwise(store, tmp_path / "site")
     next(steps)
     steps.close()  # type: ignore[attr-defined]
     assert list(tmp_path.iterdir()) == []
@@ -84,5 +84,5 @@ def test_a_store_cannot_write_outside_the_export(tmp_path: Path) -> None:
     with sqlite3.connect(store / "store.db") as connection:
         connection.execute("UPDATE picture SET file = '../secret.png'")
     connection.close()
-    list(export.export(store, tmp_path / "site"))
+    export.export(store, tmp_path / "site")
     assert not any(path.read_bytes() == b"secret" for path in (tmp_path / "site").rglob("*.png"))

@@ -13,7 +13,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="Folder to write; an earlier export there is replaced.")],
 ) -> None:
     """Write a store's explorer as plain files, for any web server, or to open from a disk."""
-    from retinoscope.web.export import export as write
+    from retinoscope.web.export import export_stepwise as write
 
     with progress() as show:
         for done, total in write(store, out):

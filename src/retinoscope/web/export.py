@@ -19,12 +19,19 @@ MARKER = "retinoscope-export.json"
 Progress = Iterator[tuple[int, int]]
 
 
-def export(store: Path, out: Path) -> Progress:
-    """Write all pages and pictures of a store into the folder `out`; yields (done, total) as it goes.
+def export(store: str | Path, out: str | Path) -> Path:
+    """Write all pages and pictures of a store into the folder `out`, and give its path.
 
     The folder appears whole, when the last file is written. Raises StoreError at once when the store cannot be read, or
     when `out` holds anything but an earlier export.
     """
+    for _ in export_stepwise(Path(store), Path(out)):
+        pass
+    return Path(out)
+
+
+def export_stepwise(store: Path, out: Path) -> Progress:
+    """`export` as an iterator: checks at once, then yields (done, total) as it writes."""
     _check(out)
     check(store)
     return _write(store, out)

@@ -71,7 +71,8 @@ def run(store: Path, listener: socket.socket) -> None:
         uvicorn.Server(config).run(sockets=[listener])
 
 
-def serve(store: Path, host: str = "127.0.0.1", port: int = 8000) -> None:
+def serve(store: str | Path, host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve a store until interrupted; raises StoreError or ServeError."""
-    check(store)
-    run(store, listen(host, port))
+    folder = Path(store)
+    check(folder)
+    run(folder, listen(host, port))
