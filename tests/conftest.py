@@ -2,8 +2,10 @@
 
 from jaxtyping import install_import_hook
 
+import tests.shapes  # noqa: F401 (the hook looks it up by name)
+
 # Before anything of the project is imported: public signatures' shape strings are enforced in tests.
-install_import_hook("retinoscope", "shapes.check")
+install_import_hook("retinoscope", "tests.shapes.check")
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -15,6 +17,7 @@ from torch.nn.modules import module as torch_module  # noqa: E402
 
 from retinoscope.network.model import Model  # noqa: E402
 from retinoscope.network.zoo import load, wrap  # noqa: E402
+from tests.samples import tiny_module  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 # Folders that tools and tests may write to.
@@ -60,42 +63,6 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-class Tiny(nn.Module):
-    """A small network with what trips tools up: in-place, shared and functional ReLUs, and a residual sum."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-        self.bn1 = nn.BatchNorm2d(8)
-        self.relu = nn.ReLU(inplace=True)
-        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
-        self.conv2 = nn.Conv2d(8, 12, 3, padding=1)
-        self.conv3 = nn.Conv2d(12, 12, 3, padding=1)
-        self.head = nn.Linear(12, 5)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(b, 3, h, w) to (b, 5)."""
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.depthwise(x))
-        x = nn.functional.relu(self.conv2(x), inplace=True)
-        y = self.conv3(x)
-        y += x
-        return self.head(y.relu_().mean((2, 3)))
-
-
-def tiny_module(seed: int = 0) -> Tiny:
-    """A Tiny with random weights and lively batch-norm statistics."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        module = Tiny().eval()
-        for child in (module.conv1, module.depthwise, module.conv2, module.conv3):
-            nn.init.kaiming_normal_(child.weight)  # answers that vary, as a trained network's do
-        module.bn1.running_mean.normal_(std=0.2)
-        module.bn1.running_var.uniform_(0.02, 0.1)
-        module.bn1.weight.data.uniform_(0.5, 2)
-        return module
-
-
 @pytest.fixture
 def tiny() -> Model:
     """The Tiny network as a Model of 32-pixel images."""
@@ -106,8 +73,3 @@ def tiny() -> Model:
 def lite0() -> Model:
     """The embedded network."""
     return load("efficientnet-lite0")
-
-
-def photos(count: int, size: int, seed: int = 0) -> torch.Tensor:
-    """Random images (count, 3, size, size) in [0, 1]."""
-    return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))

@@ -10,8 +10,8 @@ from retinoscope.jobs import plan
 from retinoscope.jobs.plan import Describe, MergeScan, RenderChunk, ScanShard, find_layers, plan_atlas, task_of
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import wrap
-from tests.conftest import tiny_module
 from tests.jobs.conftest import write_photos
+from tests.samples import tiny_module
 
 
 def test_order_and_cover(tiny: Model, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ import itertools
 
 import pytest
 import torch
-from conftest import photos, tiny_module
 from timm.layers import Conv2dSame
 from torch import nn
 
@@ -14,6 +13,7 @@ from retinoscope.network.model import Model
 from retinoscope.network.prepare import foldable, prepare
 from retinoscope.network.record import forward, record
 from retinoscope.network.zoo import wrap
+from tests.samples import photos, tiny_module
 
 
 def gradient(model: Model, layer: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

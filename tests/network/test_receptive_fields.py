@@ -25,6 +25,8 @@ RESNET50 |= {f"layer4.{i}": (299 + 64 * i, 32, (299 + 64 * i - 1) // 2) for i in
 GOOGLENET = {"conv3": (19, 4), "maxpool2": (27, 8), "inception3a": (43, 8), "inception3b": (59, 8)}
 GOOGLENET |= {"maxpool3": (75, 16), "inception4a": (107, 16), "inception4e": (235, 16), "maxpool4": (251, 32)}
 GOOGLENET |= {"inception5a": (315, 32), "inception5b": (379, 32)}
+INCEPTION3 = {"Mixed_5b": (63, 8, 18), "Mixed_6a": (159, 16, 58), "Mixed_6e": (927, 16, 442)}
+INCEPTION3 |= {"Mixed_7a": (1055, 32, 490), "Mixed_7c": (1311, 32, 618)}
 
 
 def hollow(name: str, **options: bool) -> nn.Module:
@@ -63,6 +65,11 @@ def test_googlenet_has_its_closed_forms() -> None:
         layers = trace(hollow("googlenet", init_weights=False, aux_logits=False), (96, 96))
     fields = {name: layers[name].field for name in GOOGLENET}
     assert {name: (f.size[0], f.stride[0]) for name, f in fields.items()} == GOOGLENET
+
+
+def test_inception_v3_has_its_published_fields() -> None:
+    layers = trace(hollow("inception_v3", init_weights=False, aux_logits=False), (299, 299))
+    assert {name: triple(layers[name].field) for name in INCEPTION3} == INCEPTION3
 
 
 @pytest.mark.parametrize(("name", "layer"), [("resnet18", "layer4"), ("mobilenet_v2", "features")])

@@ -4,13 +4,13 @@ import copy
 
 import pytest
 import torch
-from conftest import Tiny, photos, tiny_module
 from torch import Tensor, nn
 
 from retinoscope.base.errors import BadInputError, UnknownNameError
 from retinoscope.network.model import Model
 from retinoscope.network.record import record
 from retinoscope.network.zoo import wrap
+from tests.samples import Tiny, photos, tiny_module
 
 
 def slow_values(module: Tiny, x: Tensor) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from conftest import photos
 from torch import Tensor
 
 from retinoscope.base.errors import BadUnitError, UnknownNameError
@@ -20,6 +19,7 @@ from retinoscope.synthesize.objectives import (
     neuron,
     probability,
 )
+from tests.samples import photos
 
 
 def trace(values: Tensor | None = None, logits: Tensor | None = None) -> Trace:

@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from conftest import photos, tiny_module
 from torch import nn
 
 from retinoscope.base.errors import BadInputError, NoGradientError, UnknownNameError
@@ -16,6 +15,7 @@ from retinoscope.network.zoo import wrap
 from retinoscope.synthesize.objectives import channel, deepdream, logit, neuron
 from retinoscope.synthesize.optimize import optimize
 from retinoscope.synthesize.render import chunk_size, default_size, render, robust_scores
+from tests.samples import photos, tiny_module
 
 
 def test_every_unit_beats_its_photos_when_nothing_holds_it_back(tiny: Model) -> None:

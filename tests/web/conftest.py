@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from planted import plant
 
 from retinoscope.web.app import create
 from retinoscope.web.serve import address, listen
+from tests.web.planted import plant
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from planted import EVIL, LAYERS, NETWORK, ODD_NETWORK, database, plant
 from starlette.testclient import TestClient
 
 from retinoscope.base.errors import StoreError
 from retinoscope.web import urls
 from retinoscope.web.app import create
+from tests.web.planted import EVIL, LAYERS, NETWORK, ODD_NETWORK, database, plant
 
 UNIT = urls.unit(NETWORK, LAYERS[0], 1)
 ODD = urls.unit(NETWORK, LAYERS[2], 2)

@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from planted import LAYERS, NETWORK, ODD_NETWORK
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from retinoscope.web import urls
 from retinoscope.web.export import export
+from tests.web.planted import LAYERS, NETWORK, ODD_NETWORK
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]

@@ -6,12 +6,12 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
-from planted import LAYERS, NETWORK, plant
 from starlette.testclient import TestClient
 
 from retinoscope.base.errors import StoreError
 from retinoscope.web import export, urls
 from retinoscope.web.app import create
+from tests.web.planted import LAYERS, NETWORK, plant
 
 
 @pytest.fixture(scope="module")
