@@ -84,9 +84,9 @@ class Fourier(Canvas):
     def paint(self, images: Images) -> None:
         """Show `images` (b, 3, h, w)."""
         planes = color.from_rgb(images.to(self.weights))
-        self.coefficients.data.copy_(torch.view_as_real(spectrum.from_planes(planes, self.weights)))
+        self.coefficients.data.copy_(spectrum.from_planes(planes, self.weights))
         self.blank = False
 
     def planes(self) -> Tensor:
         """The inverse transform of the weighted coefficients."""
-        return spectrum.to_planes(torch.view_as_complex(self.coefficients), self.weights, *self.size)
+        return spectrum.to_planes(self.coefficients, self.weights, *self.size)

@@ -2,7 +2,8 @@
 
 Bins are multiples of a power of two, the same on both sides of zero; when a larger value comes, neighbouring bins join
 in pairs until it fits. Coarse bins are unions of fine ones, so that the outcome depends on the values alone, not on
-their order or grouping. A bin is at most 1/256 of the channel's largest magnitude wide.
+their order or grouping. A bin is at most 1/256 of the channel's largest magnitude wide, the
+one around zero twice that.
 """
 
 import math

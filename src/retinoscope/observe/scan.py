@@ -93,7 +93,7 @@ class Scan:
     def quantile(self, unit: Unit | str, q: float) -> float:
         """The activation that a fraction `q` of all activations does not exceed.
 
-        Right to within 1/256 of the unit's largest magnitude; 0 and 1 give the extremes.
+        Right to within 1/256 of the unit's largest magnitude (twice that next to zero); 0 and 1 give the extremes.
         """
         if not 0 <= q <= 1:
             raise BadInputError(f"a quantile lies in [0, 1]; came {q}")
