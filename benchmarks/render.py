@@ -4,8 +4,9 @@
 
 Prints Markdown tables. Times of ours, of the bare passes and of lucent are taken in turn, `--repeats` times, and the
 ratios are those of the medians. `--race` also lets lucent finish its 512 steps on 8 channels of each layer and measures
-when ours reaches its final score, both scored under the same 64 fresh views. Lucent lives in an environment of its own
-(made on first use: `python -m venv`, torch-lucent 0.1.8 and kornia 0.4.1).
+when ours reaches its final score, both scored under the same 64 fresh views. Ours optimises under the recipe of the
+same name as the views that score both: `lucid` for Lucid's, `robust` for ours. Lucent lives in an environment of its
+own (made on first use: `python -m venv`, torch-lucent 0.1.8 and kornia 0.4.1).
 """
 
 import argparse
@@ -20,13 +21,13 @@ import numpy as np
 import torch
 
 from retinoscope.image.canvas import Fourier
-from retinoscope.image.transforms import ROBUST
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.record import forward, record
 from retinoscope.network.zoo import load
 from retinoscope.synthesize.objectives import channel
 from retinoscope.synthesize.optimize import optimize, precision
+from retinoscope.synthesize.recipes import find
 from retinoscope.synthesize.render import default_size, robust_scores
 from retinoscope.tensor.memory import keep_memory
 
@@ -114,7 +115,7 @@ def race(model: Model, python: str) -> None:
         objectives = [channel(layer, i) for i in range(8)]
         for name in ("lucid", "robust"):
             target = robust_scores(model, objectives, images, recipe=name)
-            seconds, at, above, end = _reach(model, objectives, target, name)
+            seconds, at, above, end = reach(model, objectives, target, name)
             total = ms * 512 * 8 / 1000
             print(
                 f"| {layer} | {name} | {target.mean():.1f}, {total:.0f} s | {seconds:.1f} s (step {at}) | "
@@ -123,14 +124,15 @@ def race(model: Model, python: str) -> None:
             )
 
 
-def _reach(model: Model, objectives: list, target: torch.Tensor, views: str) -> tuple[float, int, int, int]:
+def reach(model: Model, objectives: list, target: torch.Tensor, views: str) -> tuple[float, int, int, int]:
+    """Seconds and steps until the mean score reaches the target's, optimising under the views it is scored by."""
     canvas, spent, began = Fourier(8, SIDE), 0.0, time.perf_counter()
     reached: tuple[float, int, int] | None = None
     scores = target * 0
-    for step in optimize(model, objectives, canvas=canvas, transforms=ROBUST, steps=256):
+    for step in optimize(model, objectives, canvas=canvas, transforms=find(views).transforms, steps=256):
         spent += time.perf_counter() - began
         if step.index % 8 == 7:
-            scores = robust_scores(model, objectives, step.images.float(), recipe=views, seed=1)
+            scores = robust_scores(model, objectives, step.images.float(), recipe=views)
             if reached is None and scores.mean() >= target.mean():
                 reached = spent, step.index + 1, int((scores >= target).sum())
         began = time.perf_counter()

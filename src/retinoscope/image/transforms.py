@@ -68,29 +68,26 @@ class Warp:
 
 @dataclass(frozen=True)
 class Views:
-    """A turned square box somewhere on the canvas, resampled to `size` pixels: our robust default.
+    """A turned square box somewhere on the canvas, resampled to the canvas's size: our robust default.
 
     The box's side is drawn from `sides` (shares of the canvas, uniform) and its turn from +-`angle` degrees. Its place
     is uniform over where it fits and `overshoot` beyond, pushed back inside: so the canvas's border is seen as often as
     its middle, and does not fade. A turned box's corners outside the canvas see it mirrored, which adds no edge of its
-    own. `size` None keeps the canvas's size. Independent views at several scales make
-    pictures that other networks read too.
+    own. Independent views at several scales make pictures that other networks read too.
     """
 
     sides: tuple[float, float] = (0.45, 1.0)
     angle: float = 15.0
     overshoot: float = 0.3
-    size: int | None = None
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        """(b, 3, h, w) to (b, 3, size, size)."""
+        """(b, 3, h, w) to the same shape."""
         numbers = draws.uniform(4).cpu()
         side = self.sides[0] + (self.sides[1] - self.sides[0]) * numbers[:, 0]
         angle = (2 * numbers[:, 1] - 1) * (self.angle * math.pi / 180)
         room = 1 - side[:, None]
         center = ((2 * numbers[:, 2:] - 1) * (room + self.overshoot)).clamp(-room, room)
-        out = images.shape[2:] if self.size is None else (self.size, self.size)
-        return resample(images, angle, side, center, out)
+        return resample(images, angle, side, center, images.shape[2:])
 
 
 @dataclass(frozen=True)

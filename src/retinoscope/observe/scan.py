@@ -6,6 +6,7 @@ the whole, in any order.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -165,26 +166,45 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
     chosen = {name: model.layers[name] for name in layers}
     fast = prepare(model, list(chosen))
     places = {item.id: place for place, item in enumerate(photos.items, photos.start)}
-    tallies = {name: Tally.empty(layer.channels, k) for name, layer in chosen.items()}
-    ranking = topk.Ranking.empty(2 * sum(layer.channels for layer in chosen.values()), k)
+    found = _Found.empty(chosen, k)
     seen: dict[int, Item] = {}
-    with torch.inference_mode(), record(fast, list(chosen)) as trace:
+    # Counting is serial work: a thread of its own does it beside the next pass.
+    with torch.inference_mode(), record(fast, list(chosen)) as trace, ThreadPoolExecutor(1) as counting:
+        waiting = counting.submit(lambda: found)
         for items, images in photos.batches(model.input_size, batch):
             fast(images)
             here = {places[item.id]: item for item in items}
             seen.update(here)
             keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
-            flats = {name: tally.flatten(trace[name].cpu()) for name in chosen}
-            extremes = []
-            for name, flat in flats.items():
-                tallies[name], *ends = _update(name, tallies[name], flat, trace[name].shape[3])
-                extremes.append((ends[0], ends[1]))
-            ranking = tally.rank(ranking, list(flats.values()), extremes, keys)
-            # The next pass runs faster in this one's memory.
-            del flats, flat
+            maps = {name: trace[name].cpu() for name in chosen}
             trace.clear()
-    done = dict(zip(chosen, tally.ranked(list(tallies.values()), ranking), strict=True))
-    return _kept(Scan(k, model.input_size, chosen, done, seen, len(seen)))
+            waiting = counting.submit(_count, waiting.result(), maps, keys)
+        found = waiting.result()
+    done = tally.ranked(list(found.tallies.values()), found.ranking)
+    return _kept(Scan(k, model.input_size, chosen, dict(zip(chosen, done, strict=True)), seen, len(seen)))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a scan has found so far: a tally per layer, and one ranking of all layers' channels."""
+
+    tallies: Mapping[str, Tally]
+    ranking: topk.Ranking
+
+    @classmethod
+    def empty(cls, layers: Mapping[str, Layer], k: int) -> "_Found":
+        tallies = {name: Tally.empty(layer.channels, k) for name, layer in layers.items()}
+        return cls(tallies, topk.Ranking.empty(2 * sum(layer.channels for layer in layers.values()), k))
+
+
+@torch.inference_mode()
+def _count(found: _Found, maps: dict[str, Tensor], keys: Tensor) -> _Found:
+    """Let a batch in."""
+    flats = {name: tally.flatten(batch) for name, batch in maps.items()}
+    updates = {name: _update(name, found.tallies[name], flats[name], maps[name].shape[3]) for name in maps}
+    extremes = [(high, low) for _, high, low in updates.values()]
+    ranking = tally.rank(found.ranking, list(flats.values()), extremes, keys)
+    return _Found({name: update[0] for name, update in updates.items()}, ranking)
 
 
 def _key(photo: str) -> int:
