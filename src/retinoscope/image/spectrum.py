@@ -39,7 +39,8 @@ class _Synthesis(torch.autograd.Function):
     def forward(ctx: Any, coefficients: Tensor, weights: Tensor, height: int, width: int) -> Tensor:
         ctx.save_for_backward(weights)
         ctx.size = height, width
-        planes: Tensor = torch.fft.irfft2(torch.view_as_complex(coefficients * weights[..., None]), s=(height, width))
+        weighted = torch.view_as_complex(coefficients * _both(weights))
+        planes: Tensor = torch.fft.irfft2(weighted, s=(height, width))
         return planes
 
     @staticmethod
@@ -52,7 +53,12 @@ class _Synthesis(torch.autograd.Function):
         if width % 2 == 0:
             twice[-1] = 1.0
         scaled = weights * twice / (height * width)
-        return torch.view_as_real(torch.fft.rfft2(grad)) * scaled[..., None], None, None, None
+        return torch.view_as_real(torch.fft.rfft2(grad)) * _both(scaled), None, None, None
+
+
+def _both(weights: Tensor) -> Tensor:
+    """Weights for real and imaginary parts, written out: broadcasting over an axis of two is slow."""
+    return torch.stack((weights, weights), -1)
 
 
 def from_planes(planes: Tensor, weights: Tensor) -> Tensor:
