@@ -38,6 +38,7 @@ CREATE TABLE photo (
   label TEXT,
   credit TEXT                       -- author and licence, where the folder has an ATTRIBUTION.csv
 ) WITHOUT ROWID;
+CREATE INDEX photo_by_file ON photo (file);
 
 CREATE TABLE picture (
   network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
@@ -48,6 +49,7 @@ CREATE TABLE picture (
   provenance TEXT NOT NULL REFERENCES provenance (id),
   PRIMARY KEY (network, layer, channel, kind)
 ) WITHOUT ROWID;
+CREATE INDEX picture_by_file ON picture (file);   -- the explorer asks it before it sends a file
 
 CREATE TABLE example (
   network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
