@@ -42,6 +42,10 @@ class Canvas(nn.Module, ABC):
     def planes(self) -> Tensor:
         """Decorrelated planes (b, 3, h, w), before colour and sigmoid."""
 
+    def alpha(self) -> Tensor | None:
+        """Opacity (b, 1, h, w) in (0, 1) of a transparent canvas; None where it is opaque."""
+        return None
+
 
 class Pixels(Canvas):
     """One parameter per pixel and decorrelated colour: the plain canvas, prone to high frequencies [olah2017]."""

@@ -25,11 +25,19 @@ class Trace(Mapping[str, Tensor]):
     """Activations by layer name; each value is `b c y x`, in the network's own precision.
 
     Tokens come as their patch grid (class and register tokens left out), vectors as 1 x 1 maps; `raw(name)` gives the
-    module's own output. Inside the `with` block of `record`, the trace holds the latest forward pass.
+    module's own output. Inside the `with` block of `record`, the trace holds the latest forward pass. `images`
+    (b, 3, h, w) are the pictures before their views, and `alpha` (b, 1, h, w) their opacity, where a picture is made.
     """
 
-    def __init__(self, layers: Mapping[str, Layer], values: dict[str, Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        layers: Mapping[str, Layer],
+        values: dict[str, Tensor] | None = None,
+        images: Tensor | None = None,
+        alpha: Tensor | None = None,
+    ) -> None:
         self.layers = dict(layers)
+        self.images, self.alpha = images, alpha
         self._values = {} if values is None else values
         self._versions: dict[str, int] = {}
 
@@ -49,6 +57,10 @@ class Trace(Mapping[str, Tensor]):
         self._values[name] = value
         if not value.is_inference():
             self._versions[name] = value._version
+
+    def like(self) -> Tensor:
+        """Any tensor of the batch: for its length and its device."""
+        return next(iter(self._values.values())) if self.images is None else self.images
 
     def clear(self) -> None:
         """Forget the last forward pass."""

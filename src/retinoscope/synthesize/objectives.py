@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from retinoscope.base.errors import BadUnitError
+from retinoscope.base.errors import BadInputError, BadUnitError
 from retinoscope.base.units import Unit, parse_unit
 from retinoscope.network.model import Model
 from retinoscope.network.record import Trace
@@ -24,7 +24,8 @@ class Objective:
     """What to maximise: `evaluate(trace)` gives scores (b,); `layers` are what it must find in the trace.
 
     Objectives add, subtract, multiply and scale: `2 * a + b - c`, `a * b`, `-a`, `sum([a, b])`. The repr is the
-    formula.
+    formula. `span` is how many pictures it judges together, such as the facets of one unit: in a list of objectives
+    it stands for so many pictures, and its trace holds those alone.
     """
 
     formula: str
@@ -32,6 +33,7 @@ class Objective:
     evaluate: Evaluate = field(compare=False)
     units: tuple[Unit, ...] = ()
     simple: bool = True  # whether the formula needs no brackets inside a product
+    span: int = 1
 
     def __call__(self, trace: Trace) -> Scores:
         return self.evaluate(trace)
@@ -55,7 +57,15 @@ class Objective:
             lambda trace: combine(self(trace), right(trace)),
             self.units + right.units,
             simple=product,
+            span=self._span_with(right),
         )
+
+    def _span_with(self, other: "Objective") -> int:
+        if 1 not in (self.span, other.span) and self.span != other.span:
+            raise BadInputError(
+                f"{self} judges {self.span} pictures together, {other} {other.span}; make them the same"
+            )
+        return max(self.span, other.span)
 
     def __add__(self, other: "Objective | float") -> "Objective":
         return self._with(other, "+", torch.add)
@@ -86,7 +96,7 @@ def constant(value: float) -> Objective:
     """The same number for every image."""
 
     def evaluate(trace: Trace) -> Tensor:
-        like = next(iter(trace.values()))
+        like = trace.like()
         return torch.full((len(like),), float(value), device=like.device)
 
     return Objective(f"{value:g}", frozenset(), evaluate)

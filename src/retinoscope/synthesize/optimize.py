@@ -1,24 +1,27 @@
 """The one optimisation loop, as an iterator of Steps."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from retinoscope.base.errors import BadInputError, NoGradientError
-from retinoscope.base.units import Unit
+from retinoscope.base.errors import NoGradientError
+from retinoscope.image.alpha import collapse
 from retinoscope.image.canvas import Canvas
-from retinoscope.image.transforms import ROBUST, Resize, Transform, apply
+from retinoscope.image.transforms import ROBUST, Transform, apply
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
-from retinoscope.network.record import Trace, forward, record
+from retinoscope.network.record import forward, record
 from retinoscope.network.redirect import redirected
-from retinoscope.synthesize.objectives import Objective, as_objective, check
+from retinoscope.synthesize.ascent import Ascent, adam
+from retinoscope.synthesize.objectives import Objective, check
+from retinoscope.synthesize.score import Target, judge, layers_of, names, observe, resize, spread
 from retinoscope.tensor.axes import Images, Scores
 from retinoscope.tensor.random import Draws
 
-Target = Objective | Unit | str
+Correction = Callable[[Images, Images, int], Images]
+"""What is done to the images after each step: `(images, gradient, index) -> images`, all b 3 h w."""
 
 RESCUE_STEPS = 17
 """Steps 1 to 16 redirect the ReLU gradients of items that step 0 could not reach; Lucid's window is 0 to 16."""
@@ -51,103 +54,80 @@ def optimize(
     *,
     canvas: Canvas,
     transforms: Sequence[Transform] = ROBUST,
+    penalties: Sequence[Objective] = (),
+    corrections: Sequence[Correction] = (),
     steps: int = 256,
     rate: float = 0.05,
+    ascent: Ascent = adam,
     seed: int = 0,
     dtype: torch.dtype | None = None,
 ) -> Iterator[Step]:
-    """Move a canvas up an objective by Adam, one Step at a time; the canvas holds the picture so far.
+    """Move a canvas up an objective, one Step at a time; the canvas holds the picture so far.
 
     One objective scores every image of the batch; a sequence gives each image its own. Each item has its own random
-    numbers, from `seed` and its objective's name. The network runs in `dtype`, by default `precision(device)`; the
-    user's own module is not touched. A blank canvas is started from noise. Lucid: Adam, rate 0.05 [lucid2018].
+    numbers, from `seed` and its objective's name. `penalties` are objectives that are added to every image's (write
+    them negative) and left out of the scores; `corrections` change the images after each step. The network runs in
+    `dtype`, by default `precision(device)`; the user's own module is not touched. A blank canvas is started from
+    noise, a transparent one is shown to the network on a new noise at each step. Lucid: Adam, rate 0.05 [lucid2018].
 
     Raises NoGradientError when no plain gradient reaches any image by step 17.
     """
     items = spread(objective, canvas.batch)
-    for item in items:
+    for item in {*items, *penalties}:
         check(model, item)
-    layers = sorted({name for item in items for name in item.layers})
-    fast = prepare(model, layers, dtype or precision(model.device))
+    fast = prepare(model, layers_of([*items, *penalties]), dtype or precision(model.device))
     canvas.to(model.device)
     draws = Draws(seed, names(items), model.device)
     if canvas.blank:
         canvas.start(draws)
     views = (*transforms, *resize(model))
-    return _steps(fast, objective, items, canvas, views, steps, rate, draws)
-
-
-def spread(objective: Target | Sequence[Target], batch: int) -> list[Objective]:
-    """One objective per image of the batch."""
-    if isinstance(objective, Objective | Unit | str):
-        return [as_objective(objective)] * batch
-    items = [as_objective(item) for item in objective]
-    if len(items) != batch:
-        raise BadInputError(f"{len(items)} objectives for a canvas of {batch} images; give one, or one per image")
-    return items
-
-
-def names(items: Sequence[Objective]) -> list[str]:
-    """A name per item for its random numbers: the formula, and its count where it comes again."""
-    formulas = [item.formula for item in items]
-    counts = [formulas[:place].count(formula) for place, formula in enumerate(formulas)]
-    return [formula + (f"#{count}" if count else "") for formula, count in zip(formulas, counts, strict=True)]
-
-
-def resize(model: Model) -> tuple[Transform, ...]:
-    """What the images still need for the network: a change of size where it takes one size only."""
-    return (Resize(*model.input_size),) if model.fixed_size else ()
+    optimizer = ascent(canvas.parameters(), rate)
+    return _steps(fast, items, penalties, canvas, views, corrections, steps, optimizer, draws)
 
 
 def _steps(
     model: Model,
-    objective: Target | Sequence[Target],
     items: list[Objective],
+    penalties: Sequence[Objective],
     canvas: Canvas,
-    views: Sequence[Transform],
+    transforms: Sequence[Transform],
+    corrections: Sequence[Correction],
     steps: int,
-    rate: float,
+    optimizer: torch.optim.Optimizer,
     draws: Draws,
 ) -> Iterator[Step]:
-    joint = as_objective(objective) if isinstance(objective, Objective | Unit | str) else None
-    adam = torch.optim.Adam(canvas.parameters(), lr=rate, fused=model.device.type in ("cpu", "cuda"))
+    layers = layers_of([*items, *penalties])
     reached = torch.zeros(canvas.batch, dtype=torch.bool, device=model.device)
     with redirected(model.module) as redirect:
         for index in range(steps):
-            rescue = 0 < index < RESCUE_STEPS and not bool(reached.all())
+            starting = not bool(reached.all())
+            rescue = starting and 0 < index < RESCUE_STEPS
             redirect.items = ~reached if rescue else None
-            adam.zero_grad()
-            images = canvas()
-            scores = score(model, joint or items, apply(views, images, draws))
-            _ascend(scores, items)
-            if not rescue and not bool(reached.all()):  # a plain gradient counts, a redirected one does not
-                reached |= _touched(canvas)
-            adam.step()
+            optimizer.zero_grad()
+            images, alpha = canvas(), canvas.alpha()
+            if corrections or starting:
+                images.retain_grad()
+            views = apply(transforms, images if alpha is None else collapse(images, alpha, draws), draws)
+            trace = observe(model, layers, views, images, alpha)
+            scores = judge(items, trace)
+            _ascend(sum((penalty(trace) for penalty in penalties), scores), items)
+            if starting and not rescue:  # a plain gradient counts, a redirected one does not
+                reached |= _touched(images)
+            optimizer.step()
             if index == min(RESCUE_STEPS, steps - 1) and not reached.any():
                 raise NoGradientError(why_unreached(model, items[0], images.detach()[:1]))
+            _correct(canvas, corrections, images, index)
             yield Step(index, scores.detach(), images.detach(), reached.clone())
 
 
-def score(model: Model, objective: Objective | Sequence[Objective], images: Images) -> Scores:
-    """Scores (b,) of images (b, 3, h, w): one objective for all of them, or one per image."""
-    layers = objective.layers if isinstance(objective, Objective) else {n for item in objective for n in item.layers}
-    dtype = next((p.dtype for p in model.module.parameters()), images.dtype)
-    inputs = model.normalize(images).to(dtype).contiguous(memory_format=torch.channels_last)
-    if images.requires_grad:  # the views' backward pass is slower on channels-last gradients than this copy
-        images.register_hook(torch.Tensor.contiguous)  # type: ignore[no-untyped-call]
-    with record(model, sorted(layers)) as trace:
-        forward(model.module, inputs)
-    if isinstance(objective, Objective):
-        return objective(trace)
-    traces = split(trace, len(images))
-    return torch.cat([item(part).reshape(1) for item, part in zip(objective, traces, strict=True)])
-
-
-def split(trace: Trace, batch: int) -> list[Trace]:
-    """A trace of each image alone."""
-    values = {name: trace.raw(name).unbind() for name in trace}
-    layers = {name: replace(layer, overwritten=False) for name, layer in trace.layers.items()}
-    return [Trace(layers, {name: parts[item][None] for name, parts in values.items()}) for item in range(batch)]
+@torch.no_grad()
+def _correct(canvas: Canvas, corrections: Sequence[Correction], images: Images, index: int) -> None:
+    if not corrections or images.grad is None:
+        return
+    moved = canvas()
+    for correction in corrections:
+        moved = correction(moved, images.grad, index)
+    canvas.paint(moved)
 
 
 def _ascend(scores: Scores, items: Sequence[Objective]) -> None:
@@ -159,9 +139,10 @@ def _ascend(scores: Scores, items: Sequence[Objective]) -> None:
     (-scores.sum()).backward()  # type: ignore[no-untyped-call]
 
 
-def _touched(canvas: Canvas) -> Tensor:
-    grads = [p.grad.flatten(1).abs().amax(1) for p in canvas.parameters() if p.grad is not None]
-    return torch.stack(grads).amax(0) > 0
+def _touched(images: Images) -> Tensor:
+    if images.grad is None:
+        return torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    return images.grad.flatten(1).abs().amax(1) > 0
 
 
 @torch.no_grad()

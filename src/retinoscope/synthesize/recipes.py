@@ -6,11 +6,17 @@ from dataclasses import dataclass
 from retinoscope.base.errors import unknown
 from retinoscope.image.canvas import Canvas, Fourier, Pixels
 from retinoscope.image.transforms import ARTICLE, LUCID, ROBUST, Transform
+from retinoscope.synthesize.ascent import Ascent, adam
+from retinoscope.synthesize.objectives import Objective
+from retinoscope.synthesize.optimize import Correction
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make a picture: canvas, views, number of steps, Adam's rate, side in pixels (None: by receptive field)."""
+    """How to make a picture: canvas, views, number of steps, rate, side in pixels (None: by receptive field).
+
+    `ascent` makes the optimiser, `penalties` are added to the objective, `corrections` change the images after a step.
+    """
 
     name: str
     origin: str
@@ -19,6 +25,9 @@ class Recipe:
     steps: int
     rate: float
     size: int | None
+    ascent: Ascent = adam
+    penalties: tuple[Objective, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
     def describe(self) -> dict[str, object]:
         """The settings as plain data, for provenance."""
@@ -28,6 +37,9 @@ class Recipe:
             "transforms": [repr(transform) for transform in self.transforms],
             "steps": self.steps,
             "rate": self.rate,
+            "ascent": getattr(self.ascent, "__name__", repr(self.ascent)),
+            "penalties": [repr(penalty) for penalty in self.penalties],
+            "corrections": [repr(correction) for correction in self.corrections],
         }
 
 

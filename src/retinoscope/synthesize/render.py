@@ -7,15 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from retinoscope.base.errors import NoGradientError
+from retinoscope.base.errors import BadInputError, NoGradientError
 from retinoscope.base.units import Unit, parse_units
 from retinoscope.image.codec import encode_png
-from retinoscope.image.transforms import apply
+from retinoscope.image.transforms import Resize, apply
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.synthesize.objectives import Objective, as_objective, check
-from retinoscope.synthesize.optimize import Target, names, optimize, resize, score, why_unreached
+from retinoscope.synthesize.optimize import optimize, why_unreached
 from retinoscope.synthesize.recipes import Recipe, find
+from retinoscope.synthesize.score import Target, groups, layers_of, names, resize, score
 from retinoscope.tensor.axes import Images, Scores
 from retinoscope.tensor.random import Draws
 
@@ -38,7 +39,9 @@ class Progress:
 class Rendered:
     """Pictures of objectives: `images` (b, 3, h, w) in [0, 1], `scores` (b,) the objectives without transforms.
 
-    `unreached` says, by place in the batch, why no gradient reached a picture, which then shows nothing but noise.
+    An objective that judges several pictures together stands once for each of them. `unreached` says, by place in the
+    batch, why no gradient reached a picture, which then shows nothing but noise. `alpha` (b, 1, h, w) is the opacity of
+    transparent pictures.
     """
 
     images: Images
@@ -47,6 +50,7 @@ class Rendered:
     recipe: Recipe
     seed: int
     unreached: dict[int, str] = field(default_factory=dict)
+    alpha: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -81,16 +85,18 @@ def render(
     recipe: str | Recipe = "robust",
     seed: int = 0,
     batch: int | None = None,
+    start: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Rendered:
     """Optimise one picture per objective; a unit's text is an objective, a slice (`layer:0-63`) is many.
 
     `size` is the side in pixels, by default the recipe's, else by the layers' receptive field: early layers need less.
     `batch` pictures are optimised together, by default as many as fit in memory, at most 32; each picture's result is
-    its own, whatever its neighbours. Raises NoGradientError when no gradient reaches any picture.
+    its own, whatever its neighbours. `start` gives the pictures to begin with, (3, h, w) for all or (b, 3, h, w), of
+    any size; by default noise. Raises NoGradientError when no gradient reaches any picture.
     """
     progress = render_stepwise(
-        model, objectives, size=size, steps=steps, recipe=recipe, seed=seed, batch=batch, dtype=dtype
+        model, objectives, size=size, steps=steps, recipe=recipe, seed=seed, batch=batch, start=start, dtype=dtype
     )
     while True:
         try:
@@ -109,6 +115,7 @@ def render_stepwise(
     recipe: str | Recipe = "robust",
     seed: int = 0,
     batch: int | None = None,
+    start: Tensor | None = None,
     dtype: torch.dtype | None = None,
 ) -> Generator[Progress, None, Rendered]:
     """`render` as a generator: yields its Progress after each step and returns the Rendered."""
@@ -117,25 +124,53 @@ def render_stepwise(
     side = size or plan.size or default_size(model, items)
     plan = replace(plan, steps=steps or plan.steps, size=side)
     chunk = batch or chunk_size(model, items, side)
-    parts = [items[start : start + chunk] for start in range(0, len(items), chunk)]
+    parts = chunks(items, chunk)
+    begin = None if start is None else starting(start, len(items), side).to(model.device)
     images: list[Tensor] = []
+    alphas: list[Tensor] = []
     unreached: dict[int, str] = {}
     for place, part in enumerate(parts):
         canvas = plan.canvas(len(part), side)
+        before = sum(map(len, parts[:place]))
+        if begin is not None:
+            canvas.paint(begin[before : before + len(part)])
         run = optimize(
-            model, part, canvas=canvas, transforms=plan.transforms, steps=plan.steps, rate=plan.rate, seed=seed,
-            dtype=dtype,
+            model, list(groups(part)), canvas=canvas, transforms=plan.transforms, penalties=plan.penalties,
+            corrections=plan.corrections, steps=plan.steps, rate=plan.rate, ascent=plan.ascent, seed=seed, dtype=dtype,
         )  # fmt: skip
         for step in run:
             yield Progress(place * plan.steps + step.index + 1, len(parts) * plan.steps)
         with torch.no_grad():
             images.append(canvas().float())
+            alphas += [alpha.float()] if (alpha := canvas.alpha()) is not None else []
         for item in (~step.reached).nonzero().flatten().tolist():
-            unreached[place * chunk + item] = why_unreached(model, part[item], images[-1][item : item + 1])
+            unreached[before + item] = why_unreached(model, part[item], images[-1][item : item + 1])
     if len(unreached) == len(items):
         raise NoGradientError(unreached[0])
     pictures = torch.cat(images)
-    return Rendered(pictures, final_scores(model, items, pictures, chunk), tuple(items), plan, seed, unreached)
+    scores = final_scores(model, items, pictures, chunk)
+    return Rendered(pictures, scores, tuple(items), plan, seed, unreached, torch.cat(alphas) if alphas else None)
+
+
+def starting(images: Tensor, batch: int, side: int) -> Images:
+    """Starting pictures (batch, 3, side, side) from one (3, h, w) or one for each, (batch, 3, h, w), in [0, 1]."""
+    whole = images[None] if images.ndim == 3 else images
+    if whole.ndim != 4 or whole.shape[1] != 3 or len(whole) not in (1, batch):
+        raise BadInputError(
+            f"starting pictures must be (3, h, w) or ({batch}, 3, h, w), one per objective; came {tuple(images.shape)}"
+        )
+    sized = Resize(side, side)(whole.float(), Draws(0, []))
+    return sized.expand(batch, -1, -1, -1).clamp(0, 1)
+
+
+def chunks(items: Sequence[Objective], most: int) -> list[list[Objective]]:
+    """Items in parts of `most` or fewer, pictures that one objective judges together never parted."""
+    parts: list[list[Objective]] = [[]]
+    for item in groups(items):
+        if parts[-1] and len(parts[-1]) + item.span > most:
+            parts.append([])
+        parts[-1] += [item] * item.span
+    return parts
 
 
 def gather(model: Model, objectives: Target | Sequence[Target]) -> list[Objective]:
@@ -144,7 +179,7 @@ def gather(model: Model, objectives: Target | Sequence[Target]) -> list[Objectiv
     items: list[Objective] = []
     for target in targets:
         units = parse_units([target], lambda name: model.layers[name].channels) if isinstance(target, str) else [target]
-        items += [as_objective(unit) for unit in units]
+        items += [item for unit in units for item in [as_objective(unit)] * as_objective(unit).span]
     for item in items:
         check(model, item)
     return items
@@ -163,7 +198,7 @@ def default_size(model: Model, items: Sequence[Objective]) -> int:
 
 def chunk_size(model: Model, items: Sequence[Objective], side: int) -> int:
     """How many pictures fit in MEMORY, from the sizes of all layers up to the deepest one asked for, at most 32."""
-    deepest = max(model.layers[name].index for item in items for name in item.layers)
+    deepest = max((model.layers[name].index for item in items for name in item.layers), default=0)
     layers = [layer for layer in model.layers.values() if layer.index <= deepest]
     values = sum(layer.channels * layer.size[0] * layer.size[1] for layer in layers)
     share = 1.0 if model.fixed_size else side * side / (model.input_size[0] * model.input_size[1])
@@ -174,12 +209,11 @@ def chunk_size(model: Model, items: Sequence[Objective], side: int) -> int:
 @torch.no_grad()
 def final_scores(model: Model, items: Sequence[Objective], images: Images, chunk: int = LARGEST_CHUNK) -> Scores:
     """The objectives (b,) of finished images in float32, without transforms."""
-    exact = prepare(model, sorted({name for item in items for name in item.layers}))
-    parts = range(0, len(items), chunk)
-    whole = [apply(resize(model), images[start : start + chunk], Draws(0, [])) for start in parts]
-    return torch.cat(
-        [score(exact, items[start : start + chunk], part) for start, part in zip(parts, whole, strict=True)]
-    )
+    exact = prepare(model, layers_of(items))
+    parts = chunks(items, chunk)
+    pictures = torch.split(images, [len(part) for part in parts])
+    whole = [apply(resize(model), some, Draws(0, [])) for some in pictures]
+    return torch.cat([score(exact, part, some) for part, some in zip(parts, whole, strict=True)])
 
 
 @torch.no_grad()
@@ -193,7 +227,7 @@ def robust_scores(
 ) -> Scores:
     """Mean score (b,) of each image under `views` fresh random views, in float32: a measure of honest excitation."""
     items = [as_objective(target) for target in objectives]
-    exact = prepare(model, sorted({name for item in items for name in item.layers}))
+    exact = prepare(model, layers_of(items))
     draws = Draws(seed, [f"robust score {name}" for name in names(items)], model.device)
     transforms = (*find(recipe).transforms, *resize(model))
     return torch.stack([score(exact, items, apply(transforms, images, draws)) for _ in range(views)]).mean(0)
