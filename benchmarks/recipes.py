@@ -1,0 +1,236 @@
+"""Which settings make pictures that other networks read? A search by measurement over a literal list of candidates.
+
+    python benchmarks/recipes.py [NAME ...] [--classes 16] [--steps 100] [--size 160] [--folder build/recipes]
+        [--squeezenet squeezenet1_0.pt] [--judge file.py:factory ...] [--list]
+
+Renders the logits of CLASSES classes of EfficientNet-Lite0 with each candidate (all of CANDIDATES without a name), and
+asks judges that the optimiser never saw: top-1 / top-5 in %, and the mean log-probability of the wanted class, with its
+difference to the first candidate, paired by class, and the standard error of that. The log-probability ranks settings
+with far fewer pictures than shares do. The classes are none of those that transfer.py asks for (every tenth), so that
+what is chosen here is not tuned to the test there. Candidates share starting noise and views class by class.
+
+Everything is kept in --folder: a run that was stopped goes on where it was, and contact sheets lie beside.
+"""
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from judges import Judge, add_options, ask, judges, save, saved, sheet
+from torch import Tensor, nn
+
+from retinoscope.image.canvas import Canvas, Fourier
+from retinoscope.image.transforms import LUCID, Resize, Views
+from retinoscope.network.model import Model
+from retinoscope.network.zoo import load
+from retinoscope.synthesize.ascent import Ascent, adam
+from retinoscope.synthesize.objectives import Objective, logit
+from retinoscope.synthesize.recipes import RECIPES, Recipe
+from retinoscope.synthesize.render import render
+from retinoscope.tensor.memory import keep_memory
+from retinoscope.tensor.random import Draws
+
+Prior = Callable[[Model], tuple[Objective, ...]]
+"""Penalties that are made for a network."""
+
+
+def none(model: Model) -> tuple[Objective, ...]:
+    """No penalty."""
+    return ()
+
+
+def constant(steps: int) -> Ascent:
+    """Adam at the same rate throughout."""
+    return adam
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe, what it asks of a class, its prior for a network, and its ascent for a number of steps."""
+
+    recipe: Recipe
+    objective: Callable[[int], Objective] = logit
+    prior: Prior = none
+    schedule: Callable[[int], Ascent] = constant
+
+    def at(self, model: Model, steps: int, size: int) -> Recipe:
+        """The recipe for a network, a number of steps and a side in pixels."""
+        ascent = self.recipe.ascent if self.schedule is constant else self.schedule(steps)
+        penalties = self.recipe.penalties + self.prior(model)
+        return replace(self.recipe, steps=steps, size=size, ascent=ascent, penalties=penalties)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Normal noise, of a deviation up to `most` drawn per item."""
+
+    most: float
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same shape."""
+        return images + draws.normal(*images.shape[1:]) * (self.most * draws.uniform(1))[:, :, None, None]
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Gaussian blur of a deviation up to `most` pixels drawn per item."""
+
+    most: float
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same shape."""
+        reach, (b, c, h, _) = math.ceil(3 * self.most), images.shape
+        distance = torch.arange(-reach, reach + 1.0)
+        kernels = torch.exp(-(distance**2) / (2 * (self.most * draws.uniform(1)).clamp(min=0.1) ** 2))
+        kernels = (kernels / kernels.sum(1, keepdim=True)).repeat_interleave(c, 0)
+        padded = nn.functional.pad(images, (reach,) * 4, mode="reflect").reshape(1, b * c, h + 2 * reach, -1)
+        across = nn.functional.conv2d(padded, kernels[:, None, None], groups=b * c)
+        return nn.functional.conv2d(across, kernels[:, None, :, None], groups=b * c).view(images.shape)
+
+
+@dataclass(frozen=True)
+class Tint:
+    """Saturation, contrast and brightness changed by up to these shares, drawn per item."""
+
+    saturation: float = 0.5
+    contrast: float = 0.3
+    brightness: float = 0.2
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same shape, not clipped."""
+        by = (2 * draws.uniform(3) - 1)[:, :, None, None, None]
+        grey = images.mean(1, keepdim=True)
+        coloured = grey + (images - grey) * (1 + self.saturation * by[:, 0])
+        middle = coloured.mean((1, 2, 3), keepdim=True)
+        return middle + (coloured - middle) * (1 + self.contrast * by[:, 1]) + self.brightness * by[:, 2]
+
+
+class Cosine(torch.optim.Adam):
+    """Adam whose rate falls to 0 as half a cosine over `steps`."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], rate: float, steps: int) -> None:
+        super().__init__(parameters, lr=rate)
+        self.rate, self.steps, self.index = rate, steps, 0
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One step at the rate of its index."""
+        for group in self.param_groups:
+            group["lr"] = self.rate * (0.5 + 0.5 * math.cos(math.pi * self.index / self.steps))
+        self.index += 1
+        return super().step(closure)
+
+
+def cosine(steps: int) -> Ascent:
+    """`Cosine` for a number of steps."""
+    return lambda parameters, rate: Cosine(list(parameters), rate, steps)
+
+
+def margin(index: int) -> Objective:
+    """A class's logit less the log-sum-exp of all others."""
+
+    def evaluate(trace: object) -> Tensor:
+        logits = trace["logits"].float().flatten(1)  # type: ignore[index]
+        others = torch.cat((logits[:, :index], logits[:, index + 1 :]), 1)
+        return logits[:, index] - others.logsumexp(1)
+
+    return Objective(f"margin({index})", frozenset(["logits"]), evaluate)
+
+
+def canvas(decay: float) -> Callable[[int, int], Canvas]:
+    """A Fourier canvas of another decay."""
+    return partial(Fourier, decay=decay)
+
+
+def made(name: str, **changes: object) -> Recipe:
+    """The robust recipe at 160 px with changes."""
+    return replace(RECIPES["robust"], name=name, origin="a candidate", size=160, **changes)  # type: ignore[arg-type]
+
+
+CANDIDATES: dict[str, Candidate] = {
+    "robust": Candidate(made("robust")),
+    "lucid views": Candidate(made("lucid views", transforms=LUCID)),
+    "closer": Candidate(made("closer", transforms=(Views((0.3, 1.0)),))),
+    "farther": Candidate(made("farther", transforms=(Views((0.6, 1.0)),))),
+    "beyond": Candidate(made("beyond", transforms=(Views((0.35, 1.3)),))),
+    "upright": Candidate(made("upright", transforms=(Views(angle=5.0),))),
+    "coarse canvas": Candidate(made("coarse canvas", transforms=(Resize(224, 224), Views()))),
+    "decay 1.5": Candidate(made("decay 1.5", canvas=canvas(1.5))),
+    "rate 0.1": Candidate(made("rate 0.1", rate=0.1)),
+    "cosine rate": Candidate(made("cosine rate", rate=0.1), schedule=cosine),
+    "noise 0.2": Candidate(made("noise 0.2", transforms=(Views(), Noise(0.2)))),
+    "blur 1.5": Candidate(made("blur 1.5", transforms=(Views(), Blur(1.5)))),
+    "tint": Candidate(made("tint", transforms=(Views(), Tint()))),
+    "margin": Candidate(made("margin"), objective=margin),
+}
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--classes", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--size", type=int, help="instead of each candidate's")
+    parser.add_argument("--folder", type=Path, default=Path("build/recipes"))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--list", action="store_true")
+    add_options(parser)
+    options = parser.parse_args()
+    if options.list:
+        print("\n".join(CANDIDATES))
+        return
+    keep_memory()
+    torch.set_num_threads(options.threads)
+    classes, model, among = others(options.classes), load("efficientnet-lite0"), judges(options)
+    print(f"{len(classes)} classes, {options.steps} steps\n")
+    print(f"| candidate | px | s per class | {' | '.join(judge.name for judge in among)} |")
+    print("|---" * (3 + len(among)) + "|")
+    first: list[Tensor] = []
+    for name in options.names or CANDIDATES:
+        pictures, seconds = pictured(model, name, classes, options)
+        texts, first = compared(pictures, classes, among, first)
+        print(f"| {name} | {pictures.shape[-1]} | {seconds / len(classes):.2f} | {' | '.join(texts)} |", flush=True)
+
+
+def others(count: int) -> list[int]:
+    """Classes at equal distances, none of them a tenth one."""
+    spread = [index * 1000 // count + 5 for index in range(count)]
+    return [index + (index % 10 == 0) for index in spread]
+
+
+def pictured(model: Model, name: str, classes: list[int], options: argparse.Namespace) -> tuple[Tensor, float]:
+    """A candidate's pictures and the seconds they took, kept in the folder."""
+    chosen = CANDIDATES[name]
+    size = options.size or chosen.recipe.size or 160
+    file = options.folder / f"{name.replace(' ', '-')}-{len(classes)}-{size}-{options.steps}.pt"
+    if saved(file) is None:
+        began = time.perf_counter()
+        recipe = chosen.at(model, options.steps, size)
+        images = render(model, [chosen.objective(index) for index in classes], recipe=recipe, batch=16).images
+        save(images, time.perf_counter() - began, file)
+        sheet(images, file.with_suffix(".png"), columns=8)
+    return saved(file) or (torch.empty(0), 0.0)
+
+
+def compared(
+    pictures: Tensor, classes: list[int], among: list[Judge], first: list[Tensor]
+) -> tuple[list[str], list[Tensor]]:
+    """A cell per judge, and the first candidate's log-probabilities."""
+    verdicts = [ask(judge, pictures, classes) for judge in among]
+    surprises = [verdict.surprise for verdict in verdicts]
+    texts = []
+    for verdict, base in zip(verdicts, first or surprises, strict=True):
+        best, five = (100 * verdict.share(count).float().mean() for count in (1, 5))
+        change = verdict.surprise - base
+        error = change.std() / math.sqrt(len(change))
+        texts.append(f"{best:.0f} / {five:.0f}, {verdict.surprise.mean():.2f} ({change.mean():+.2f} ± {error:.2f})")
+    return texts, first or surprises
+
+
+if __name__ == "__main__":
+    main()
