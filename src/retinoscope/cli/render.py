@@ -1,11 +1,13 @@
 """`retinoscope render MODEL UNIT... --out DIR`: optimised pictures as PNG files."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from retinoscope.base.errors import NoGradientError
 from retinoscope.cli.inputs import Device, ModelName, Weights, load_model
 from retinoscope.cli.output import progress, say
 from retinoscope.store.files import disk_errors
@@ -31,15 +33,36 @@ def render(
     device: Device = "cpu",
 ) -> None:
     """Optimise a picture of what each unit looks for."""
+    from retinoscope.synthesize.render import gather
+
     network = load_model(model, weights, device)
-    rendered = _run(network, units, size, steps, recipe, seed)
+    try:
+        rendered = _run(network, units, size, steps, recipe, seed)
+    except NoGradientError as error:
+        first = repr(gather(network, units)[0])
+        raise NoGradientError(f"{error}. To find out more: {_diagnosis(model, first, weights)}") from error
     with disk_errors(out):
         files = rendered.save(out)
         (out / "render.json").write_text(_settings(network, rendered, files))
     for place, why in rendered.unreached.items():
         say(f"{rendered.objectives[place]!r} shows nothing: {why}")
+    _offer(network, rendered, model, weights)
     for file in files:
         print(file)
+
+
+def _offer(network: "Model", rendered: "Rendered", model: str, weights: str) -> None:
+    """One line on stderr where a picture's score did not move."""
+    from retinoscope.synthesize.diagnose import unmoved
+
+    if still := unmoved(network, rendered):
+        unit = repr(rendered.objectives[still[0]])
+        say(f"{len(still)} of {len(rendered)} scores hardly moved. To find out why: {_diagnosis(model, unit, weights)}")
+
+
+def _diagnosis(model: str, unit: str, weights: str) -> str:
+    chosen = "" if weights == "default" else f" --weights {shlex.quote(weights)}"
+    return f"retinoscope diagnose {shlex.quote(model)} {shlex.quote(unit)}{chosen}"
 
 
 def _run(network: "Model", units: list[str], size: int | None, steps: int | None, recipe: str, seed: int) -> "Rendered":
