@@ -1,7 +1,7 @@
 """How many pictures of a whole layer per minute, beside lucent, dreamlens and horama?
 
-    python benchmarks/throughput.py [--layer blocks.5.3] [--units N] [--size 160] [--repeats 3] [--folder build/throughput]
-        [--peer-python .venv-peers/bin/python]
+    python benchmarks/throughput.py [--layer blocks.5.3] [--units N] [--size 160] [--repeats 3]
+        [--folder build/throughput] [--peer-python .venv-peers/bin/python]
 
 Ours renders every unit of the layer (192 in blocks.5.3) with its default recipe and steps. The peers render in the same
 run, in turn with parts of ours, at the same side in pixels and with their own default steps: since a layer would take

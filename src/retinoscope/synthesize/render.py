@@ -126,6 +126,7 @@ def render_stepwise(
     plan = replace(plan, steps=steps or plan.steps, size=side)
     chunk = batch or chunk_size(model, items, side)
     parts = chunks(items, chunk)
+    penalties = (*plan.penalties, *plan.prior(model, side))
     begin = None if start is None else starting(start, len(items), side).to(model.device)
     images: list[Tensor] = []
     alphas: list[Tensor] = []
@@ -136,7 +137,7 @@ def render_stepwise(
         if begin is not None:
             canvas.paint(begin[before : before + len(part)])
         run = optimize(
-            model, list(groups(part)), canvas=canvas, transforms=plan.transforms, penalties=plan.penalties,
+            model, list(groups(part)), canvas=canvas, transforms=plan.transforms, penalties=penalties,
             corrections=plan.corrections, steps=plan.steps, rate=plan.rate, ascent=plan.ascent, seed=seed, dtype=dtype,
         )  # fmt: skip
         for step in run:

@@ -1,0 +1,108 @@
+"""Natural answers: a prior that asks a network's layers to answer to a picture as they answer to photos.
+
+An optimiser finds patterns that photos never hold, and other networks do not read them. Yin and others ask that the
+means and variances of each batch norm's channels over a batch of pictures be those that it saw in training [yin2020].
+Here each picture is asked on its own, so that a batch's items stay independent, and of any layer: per channel, the mean
+and the standard deviation over positions should lie where they lie for photos, as far as photos themselves spread.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from retinoscope.base.errors import BadInputError
+from retinoscope.image.samples import sample_images
+from retinoscope.image.transforms import apply
+from retinoscope.network.model import Model
+from retinoscope.network.record import Trace
+from retinoscope.synthesize.objectives import Objective
+from retinoscope.synthesize.score import observe, resize
+from retinoscope.tensor.axes import Maps
+from retinoscope.tensor.random import Draws
+
+Moments = Float[Tensor, "b c2"]
+"""Each channel's mean over positions, then each channel's standard deviation, side by side."""
+
+FLOOR = 0.1
+"""Share of a layer's mean spread that every channel is allowed: a channel that photos never move is not a wall."""
+
+PART = 16
+"""Photos that are shown together."""
+
+
+@dataclass(frozen=True)
+class Habits:
+    """What photos do to a layer: the middle and the spread (2 c,) of its channels' moments over photos."""
+
+    middle: Tensor
+    spread: Tensor
+
+
+def natural(
+    model: Model, photos: Tensor | Iterable[Tensor], layers: Sequence[str] | None = None, weight: float = 60.0
+) -> Objective:
+    """Minus how unlike photos' a picture's answers are, for `penalties`: 0 at best, `weight` times a mean over layers.
+
+    Per layer it is the mean over channels of sqrt(1 + z^2) - 1, with z the distance of the channel's mean from the mean
+    over photos, in standard deviations over photos, and the same for the channel's standard deviation over positions.
+    `photos` (n, 3, h, w) in [0, 1], or batches of them, two or more, are best of about the pictures' size; `layers`
+    are by default `answering(model)`. The weight is in units of the objective beside it; 60 suits logits.
+    """
+    names = list(layers or answering(model))
+    habits = learn(model, photos, names)
+
+    def evaluate(trace: Trace) -> Tensor:
+        unlike = [strangeness(trace[name], habits[name]) for name in names]
+        return -weight * torch.stack(unlike).mean(0)
+
+    return Objective(f"natural({len(names)} layers, {weight:g})", frozenset(names), evaluate)
+
+
+def answering(model: Model) -> tuple[str, ...]:
+    """The layers to ask by default: every normalisation or activation whose map has more than one position."""
+    wanted = [n for n, layer in model.layers.items() if max(layer.size) > 1 and "norm" in layer.kind.lower()]
+    return tuple(wanted or [name for name, layer in model.layers.items() if max(layer.size) > 1])
+
+
+def sample_habits(model: Model, side: int) -> tuple[Objective, ...]:
+    """`natural` from the photos that come with the package, at pictures' side: the prior of the recipe `natural`."""
+    return (natural(model, sample_images((side, side), count=64)),)
+
+
+@torch.no_grad()
+def learn(model: Model, photos: Tensor | Iterable[Tensor], layers: Sequence[str]) -> dict[str, Habits]:
+    """Habits of each layer over photos (n, 3, h, w), or batches of them; raises BadInputError for fewer than two."""
+    seen: dict[str, list[Tensor]] = {name: [] for name in layers}
+    for batch in (photos,) if isinstance(photos, Tensor) else photos:
+        for part in apply(resize(model), batch, Draws(0, [])).split(PART):
+            trace = observe(model, layers, part)
+            for name in layers:
+                seen[name].append(moments(trace[name]))
+    count = sum(map(len, next(iter(seen.values()), [])))
+    if count < 2:
+        raise BadInputError(f"habits need two photos or more; came {count}")
+    return {name: _habits(torch.cat(parts)) for name, parts in seen.items()}
+
+
+def _habits(values: Moments) -> Habits:
+    spread = values.std(0)
+    halves = [half + FLOOR * half.mean() for half in spread.chunk(2)]
+    return Habits(values.mean(0), torch.cat(halves).clamp(min=1e-6))
+
+
+def moments(maps: Maps) -> Moments:
+    """Mean and standard deviation over positions of each channel, (b, 2 c)."""
+    values = maps.float()
+    mean = values.mean((2, 3))
+    deviation = (values.square().mean((2, 3)) - mean.square()).clamp(min=0) + 1e-6  # the root's slope stays finite
+    return torch.cat((mean, deviation.sqrt()), 1)
+
+
+def strangeness(maps: Maps, habits: Habits) -> Float[Tensor, " b"]:
+    """How far moments lie from photos', (b,): of both kinds, the mean over channels of sqrt(1 + z^2) - 1, added up."""
+    z = (moments(maps) - habits.middle) / habits.spread
+    far: Tensor = 2 * ((1 + z.square()).sqrt() - 1).mean(1)
+    return far
