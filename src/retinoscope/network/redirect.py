@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from retinoscope.network.activation import InPlaceRelu6
+
 
 @dataclass
 class Redirect:
@@ -54,7 +56,7 @@ def redirected(module: nn.Module) -> Iterator[Redirect]:
     Functional ReLUs keep their plain gradient. The forward pass and its values do not change.
     """
     redirect = Redirect()
-    relus = [child for child in module.modules() if type(child) in (nn.ReLU, nn.ReLU6)]
+    relus = [child for child in module.modules() if type(child) in (nn.ReLU, nn.ReLU6, InPlaceRelu6)]
     for relu in relus:
         relu.forward = _replacement(relu, redirect)
     try:
