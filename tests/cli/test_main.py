@@ -13,8 +13,11 @@ import pytest
 import retinoscope
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli import main
+from retinoscope.network.model import Model
 from retinoscope.store import connection
 from retinoscope.store.database import Store
+from retinoscope.synthesize.objectives import Objective
+from retinoscope.synthesize.render import render_stepwise
 from tests.jobs.conftest import write_photos
 
 NETWORK = """
@@ -104,9 +107,36 @@ def test_render(command: Command, tmp_path: Path) -> None:
     assert "100%" in ran.err
     settings = json.loads((tmp_path / "made/here/render.json").read_text())
     assert [picture["unit"] for picture in settings["pictures"]] == ["0:1", "2:0", "2:1"]
-    assert ran.out.splitlines() == [f"made/here/{picture['file']}" for picture in settings["pictures"]]
+    assert ran.out.splitlines() == [
+        f"made/here/{file}" for picture in settings["pictures"] for file in picture["files"]
+    ]
     assert all((tmp_path / line).read_bytes().startswith(b"\x89PNG") for line in ran.out.splitlines())
-    assert (settings["steps"], settings["recipe"], settings["seed"]) == (2, "robust", 0)
+    assert (settings["steps"], settings["recipe"], settings["seed"], settings["size"]) == (2, "robust", 0, 32)
+
+
+def test_an_interrupted_render_goes_on(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("retinoscope.jobs.folder.chunk_size", lambda *_: 2)
+    real = render_stepwise
+    calls: list[list[str]] = []
+
+    def stopping(model: Model, items: list[Objective], **settings: object) -> object:
+        calls.append([repr(item) for item in items])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(model, items, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("retinoscope.jobs.folder.render_stepwise", stopping)
+    words = ("render", "net.py:tiny", "2:0-3", "--out", "o", "--size", "32", "--steps", "2")
+    ran = command(*words)
+    assert ran.status == 130
+    assert ran.err.splitlines()[-1] == "stopped; what is made is kept in o: run the same command again to go on"
+    assert command(*words).status == 0
+    assert calls == [["2:0", "2:1"], ["2:2", "2:3"], ["2:2", "2:3"]]
+    assert len(json.loads((tmp_path / "o/render.json").read_text())["pictures"]) == 4
+    assert len(command(*words).out.splitlines()) == 4
+    assert len(calls) == 3
+    command(*words, "--seed", "1")  # other settings: nothing is kept
+    assert calls[3:] == [["2:0", "2:1"], ["2:2", "2:3"]]
 
 
 def test_scan(command: Command, tmp_path: Path) -> None:
