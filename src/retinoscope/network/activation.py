@@ -14,8 +14,10 @@ class InPlaceRelu6(nn.ReLU6):
 
     def forward(self, input: Tensor) -> Tensor:
         """(b, ...) to the same shape, the same memory."""
-        # A view's history cannot be rewritten by a custom function; PyTorch's own knows how.
-        if not input.requires_grad or input._is_view():
+        # A view's history cannot be rewritten by a custom function; PyTorch's own knows how. And a mode that rewrites
+        # operations, as for redirected gradients, must see this one.
+        watched = torch._C._is_torch_function_mode_enabled()
+        if not input.requires_grad or input._is_view() or watched:
             return super().forward(input)
         result: Tensor = _Relu6.apply(input)
         return result
