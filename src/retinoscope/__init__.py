@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from retinoscope.image.magnitude import mean_spectrum as mean_spectrum
     from retinoscope.image.plain import Raw as Raw
     from retinoscope.image.pyramid import Pyramid as Pyramid
+    from retinoscope.image.shared import Shared as Shared
     from retinoscope.image.transforms import ARTICLE as ARTICLE
     from retinoscope.image.transforms import LUCID as LUCID
     from retinoscope.image.transforms import ROBUST as ROBUST
@@ -33,6 +34,21 @@ if TYPE_CHECKING:
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
+    from retinoscope.synthesize.caricature import accentuate as accentuate
+    from retinoscope.synthesize.caricature import activation_difference as activation_difference
+    from retinoscope.synthesize.caricature import caricature as caricature
+    from retinoscope.synthesize.clusters import centroid_facets as centroid_facets
+    from retinoscope.synthesize.clusters import mean_facets as mean_facets
+    from retinoscope.synthesize.directions import direction_cossim as direction_cossim
+    from retinoscope.synthesize.directions import direction_neuron as direction_neuron
+    from retinoscope.synthesize.directions import random_directions as random_directions
+    from retinoscope.synthesize.directions import tensor_direction as tensor_direction
+    from retinoscope.synthesize.diversity import cosine_diversity as cosine_diversity
+    from retinoscope.synthesize.diversity import diversity as diversity
+    from retinoscope.synthesize.diversity import facets as facets
+    from retinoscope.synthesize.interpolation import alignment as alignment
+    from retinoscope.synthesize.interpolation import channel_interpolate as channel_interpolate
+    from retinoscope.synthesize.interpolation import interpolate as interpolate
     from retinoscope.synthesize.objectives import channel as channel
     from retinoscope.synthesize.objectives import deepdream as deepdream
     from retinoscope.synthesize.objectives import direction as direction
@@ -68,6 +84,7 @@ _HOMES = {
     "image.magnitude": ("FixedMagnitude", "mean_spectrum"),
     "image.plain": ("Raw",),
     "image.pyramid": ("Pyramid",),
+    "image.shared": ("Shared",),
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
     "image.transparent": ("Transparent",),
     "network.pools": ("smooth_pools",),
@@ -76,6 +93,11 @@ _HOMES = {
     "network.zoo": ("load", "networks"),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
+    "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),
+    "synthesize.clusters": ("centroid_facets", "mean_facets"),
+    "synthesize.directions": ("direction_cossim", "direction_neuron", "random_directions", "tensor_direction"),
+    "synthesize.diversity": ("cosine_diversity", "diversity", "facets"),
+    "synthesize.interpolation": ("alignment", "channel_interpolate", "interpolate"),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
     "synthesize.penalties": (
