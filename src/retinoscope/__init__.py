@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
+    from retinoscope.synthesize.diversity import cosine_diversity as cosine_diversity
+    from retinoscope.synthesize.diversity import diversity as diversity
+    from retinoscope.synthesize.diversity import facets as facets
     from retinoscope.synthesize.objectives import channel as channel
     from retinoscope.synthesize.objectives import deepdream as deepdream
     from retinoscope.synthesize.objectives import direction as direction
@@ -51,6 +54,7 @@ _HOMES = {
     "network.zoo": ("load", "networks"),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
+    "synthesize.diversity": ("cosine_diversity", "diversity", "facets"),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
     "synthesize.recipes": ("RECIPES", "Recipe"),
