@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import ARTICLE as ARTICLE
     from retinoscope.image.transforms import LUCID as LUCID
     from retinoscope.image.transforms import ROBUST as ROBUST
+    from retinoscope.jobs.spectrum import spectrum as spectrum
+    from retinoscope.network.activation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
     from retinoscope.network.wrap import wrap as wrap
@@ -49,6 +51,8 @@ _HOMES = {
     "data.imageset": ("ImageSet",),
     "image.canvas": ("Fourier", "Pixels"),
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
+    "jobs.spectrum": ("spectrum",),
+    "network.activation": ("pre_activation",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from retinoscope.observe.scan import Example, Scan
 from retinoscope.observe.scan import scan as scan_photos
 from retinoscope.synthesize.objectives import as_objective
 from retinoscope.synthesize.recipes import Recipe, find
-from retinoscope.synthesize.render import render
+from retinoscope.synthesize.render import default_size, render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,13 +116,14 @@ def spectrum(
     if scan is not None and signed.layer not in scan.tallies:
         raise BadInputError(f"the spectrum of {asked} reads layer {signed.layer}: scan that layer too")
     found = scan or scan_photos(model, photos, [signed.layer])
-    negative, positive = _optimised(model, signed, size, steps, recipe, seed)
+    plan = _settled(model, signed, find(recipe), size, steps)
+    negative, positive = _optimised(model, signed, plan, seed)
     sides = (found.bottom(signed), found.slightly_negative(signed), found.slightly_positive(signed), found.top(signed))
     middle = [_shown(title, side, photos) for title, side in zip(TITLES[1:5], sides, strict=True)]
     edges, counts = found.histogram(signed)
     return Spectrum(
         asked, signed.layer, (negative, *middle, positive), edges, counts, found.deviation(signed),
-        found.quantile(signed, 0.5), find(recipe), seed,
+        found.quantile(signed, 0.5), plan, seed,
     )  # fmt: skip
 
 
@@ -136,12 +137,16 @@ def signed_unit(model: Model, unit: Unit) -> Unit:
     return Unit(pre_activation(model, unit.layer) or unit.layer, unit.channel)
 
 
-def _optimised(
-    model: Model, unit: Unit, size: int | None, steps: int | None, recipe: str | Recipe, seed: int
-) -> list[Panel]:
+def _settled(model: Model, unit: Unit, recipe: Recipe, size: int | None, steps: int | None) -> Recipe:
+    """The recipe with its number of steps and its side in pixels."""
+    side = size or recipe.size or default_size(model, [as_objective(unit)])
+    return replace(recipe, steps=steps or recipe.steps, size=side)
+
+
+def _optimised(model: Model, unit: Unit, recipe: Recipe, seed: int) -> list[Panel]:
     positive = as_objective(unit)
     try:
-        made = render(model, [-positive, positive], size=size, steps=steps, recipe=recipe, seed=seed)
+        made = render(model, [-positive, positive], recipe=recipe, seed=seed)
     except NoGradientError as error:
         return [Panel(title, note=str(error)) for title in (TITLES[0], TITLES[5])]
     panels = []

@@ -89,8 +89,8 @@ def _check_version(connection: sqlite3.Connection, folder: Path, oldest: int = 1
         )
     if int(found[0]) < oldest:
         raise StoreError(
-            f"the store {folder} has schema version {found[0]}, of an older retinoscope; this one shows and exports it, "
-            f"but writes version {VERSION}: name a new folder to make the atlas again"
+            f"the store {folder} has schema version {found[0]}, of an older retinoscope; this one can serve and export "
+            f"it, but writes version {VERSION}: name a new folder to make the atlas again"
         )
 
 

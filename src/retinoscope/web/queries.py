@@ -177,7 +177,7 @@ def provenance(db: View, id: str) -> Row:
 def has_file(db: View, file: str) -> bool:
     """Whether the store's tables name this image file."""
     query = "SELECT 1 FROM picture WHERE file = :file UNION ALL SELECT 1 FROM photo WHERE file = :file LIMIT 1"
-    return db.execute(query, {"file": file}).fetchone() is not None
+    return bool(db.execute(query, {"file": file}).fetchall())
 
 
 def files(db: View) -> list[str]:
