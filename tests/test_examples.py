@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-WRITES = {"render_units.py": {"units.png"}, "own_network.py": {"own_network"}}
+WRITES = {"render_units.py": {"units.png"}, "own_network.py": {"own_network"}, "spectrum.py": {"spectrum.png"}}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)

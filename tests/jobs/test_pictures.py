@@ -114,6 +114,8 @@ def test_a_note_and_pictures_of_a_family_replace_each_other(store: Store, tiny: 
 
 def test_negative_pictures_after_an_activation_are_notes(images: ImageSet, context: Context) -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU(), nn.MaxPool2d(2))
+    nn.init.constant_(module[0].weight, 0.2)  # type: ignore[arg-type]
+    nn.init.constant_(module[0].bias, -2.5)  # type: ignore[arg-type]
     model = wrap(module, input_size=32)
     for layer, words in (("1", "seen at the layer 0"), ("2", "answers 0 everywhere")):
         job = plan_atlas(model, images, layers=[layer], size=32, steps=64, kinds=["negative"])[-1]

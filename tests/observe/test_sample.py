@@ -1,6 +1,7 @@
 """Slightly excited examples against sorting every spot of every item."""
 
 import hashlib
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -27,10 +28,10 @@ def photos() -> Photos:
     return Photos(torch.randint(0, 3, (40, 3, SIZE, SIZE), generator=draw) / 16)
 
 
-def spots(photos: Photos, most: int) -> list[tuple[int, int, float, float]]:
+def spots(items: Sequence[Item], most: int) -> list[tuple[int, int, float, float]]:
     """(hash, item, y, x) of the `most` spots with the least hashes, written out."""
     rows = []
-    for place, item in enumerate(photos.items):
+    for place, item in enumerate(items):
         for number in range(4):
             data = hashlib.sha256(f"{item.id} {number}".encode()).digest()
             key, y, x = (int.from_bytes(data[a:b], "big") for a, b in ((0, 8), (8, 12), (12, 16)))
@@ -38,17 +39,17 @@ def spots(photos: Photos, most: int) -> list[tuple[int, int, float, float]]:
     return sorted(rows)[:most]
 
 
-def brute(maps: Tensor, channel: int, deviation: float, sign: int, rows: list[tuple[int, int, float, float]]) -> list:
+def brute(maps: Tensor, channel: int, deviation: float, sign: int, items: Sequence[Item], most: int) -> list:
     """Every spot with an answer of that sign, by its distance from a quarter of the deviation; each photo once."""
     rated = []
-    for key, place, y, x in rows:
+    for key, place, y, x in spots(items, most):
         at = (int(y * maps.shape[2]), int(x * maps.shape[3]))
         value = float(maps[place, channel, at[0], at[1]])
         if sign * value > 0:
-            rated.append((abs(value - sign * 0.25 * deviation), key, f"p{place}.jpg", value, *at))
+            rated.append((abs(value - sign * 0.25 * deviation), key, items[place].photo, items[place].id, value, *at))
     found: dict[str, tuple] = {}
     for row in sorted(rated):
-        found.setdefault(row[2], row[2:])
+        found.setdefault(row[2], row[3:])
     return list(found.values())
 
 
@@ -63,13 +64,15 @@ def test_slight_examples_equal_brute_force(
     model: Model, photos: Photos, batch: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sample, "SIZE", most)
-    result, rows = scan(model, photos, LAYERS, 2, batch), spots(photos, most)
+    result = scan(model, photos, LAYERS, 2, batch)
     assert len(result.sample.keys) == min(most, 160)
     for name, maps in activations(model, photos.images).items():
         for channel in range(maps.shape[1]):
             unit = f"{name}:{channel}"
             for sign in (1, -1):
-                assert found(result, unit, sign, 99) == brute(maps, channel, result.deviation(unit), sign, rows)
+                assert found(result, unit, sign, 99) == brute(
+                    maps, channel, result.deviation(unit), sign, photos.items, most
+                )
                 assert found(result, unit, sign, 2) == found(result, unit, sign, 99)[:2]
 
 

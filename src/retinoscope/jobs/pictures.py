@@ -105,8 +105,9 @@ def _kept(job: Pictures, model: Model, units: Sequence[Unit], rendered: Rendered
             kind = f"{job.kind} {number}" if isinstance(job, FacetChunk) else job.kind
             file = picture_file(model.name, unit.layer, unit.channel, kind)
             files.append((file, encode_png(one.image)))
+            height, width = one.image.shape[1:]
             where = (model.name, unit.layer, unit.channel, kind, file)
-            outcome.records.append(PictureRecord(*where, *one.image.shape[1:], one.score, origin, one.peak))
+            outcome.records.append(PictureRecord(*where, height, width, one.score, origin, one.peak))
     return outcome
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from retinoscope.jobs.spectrum import Panel, Spectrum
 
 INK, SOFT, BARS = "#1c2024", "#5a626b", "#8fa9c4"
-COLOURS = ("#1f5fa8", "#4f86c0", "#8db3da", "#efb183", "#e0803f", "#c8430a")
+COLOURS = ("#174a85", "#2f6fb6", "#5e8fbf", "#c98350", "#cc5a1c", "#a83404")
 """Blue for negative to orange for positive, as the explorer marks them."""
 
 
@@ -21,7 +21,7 @@ def draw(spectrum: "Spectrum") -> Figure:
     """The figure, 12 by 4.6 inches; never shown here."""
     figure = Figure(figsize=(12, 4.6), dpi=110, facecolor="white")
     grid = figure.add_gridspec(
-        2, 6, height_ratios=(3, 1.45), left=0.05, right=0.985, top=0.84, bottom=0.11, hspace=0.42, wspace=0.08
+        2, 6, height_ratios=(3, 1.45), left=0.05, right=0.985, top=0.84, bottom=0.11, hspace=0.36, wspace=0.08
     )
     figure.text(0.05, 0.965, str(spectrum.unit), fontsize=14, weight="bold", color=INK, va="top")
     if spectrum.layer != spectrum.unit.layer:
