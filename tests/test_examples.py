@@ -12,6 +12,7 @@ WRITES = {
     "mean_spectrum.py": {"photo_spectrum.npy"},
     "own_network.py": {"own_network"},
     "render_units.py": {"units.png"},
+    "spectrum.py": {"spectrum.png"},
 }
 
 

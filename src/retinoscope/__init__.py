@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import LUCID as LUCID
     from retinoscope.image.transforms import ROBUST as ROBUST
     from retinoscope.image.transparent import Transparent as Transparent
+    from retinoscope.jobs.spectrum import spectrum as spectrum
     from retinoscope.network.pools import smooth_pools as smooth_pools
+    from retinoscope.network.preactivation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
     from retinoscope.network.wrap import wrap as wrap
@@ -88,6 +90,8 @@ _HOMES = {
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
     "image.transparent": ("Transparent",),
     "network.pools": ("smooth_pools",),
+    "jobs.spectrum": ("spectrum",),
+    "network.preactivation": ("pre_activation",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
