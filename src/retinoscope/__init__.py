@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import ARTICLE as ARTICLE
     from retinoscope.image.transforms import LUCID as LUCID
     from retinoscope.image.transforms import ROBUST as ROBUST
+    from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
     from retinoscope.network.wrap import wrap as wrap
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.recipes import RECIPES as RECIPES
     from retinoscope.synthesize.recipes import Recipe as Recipe
     from retinoscope.synthesize.render import render as render
+    from retinoscope.synthesize.training import through_training as through_training
     from retinoscope.tensor.memory import keep_memory as keep_memory
     from retinoscope.web.export import export as export
     from retinoscope.web.serve import serve as serve
@@ -47,6 +49,7 @@ _HOMES = {
     "data.imageset": ("ImageSet",),
     "image.canvas": ("Fourier", "Pixels"),
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
+    "network.checkpoints": ("load_checkpoints",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
@@ -57,6 +60,7 @@ _HOMES = {
     "synthesize.optimize": ("optimize",),
     "synthesize.recipes": ("RECIPES", "Recipe"),
     "synthesize.render": ("render",),
+    "synthesize.training": ("through_training",),
     "tensor.memory": ("keep_memory",),
     "web.export": ("export",),
     "web.serve": ("serve",),
