@@ -51,7 +51,8 @@ def network() -> nn.Module:
     """Four convolutions with batch norms, and a classifier of KINDS."""
     widths = ((3, 24, 1), (24, 32, 2), (32, 48, 1), (48, 48, 2))
     blocks = [
-        nn.Sequential(nn.Conv2d(i, o, 5, stride, 2, bias=False), nn.BatchNorm2d(o), nn.ReLU()) for i, o, stride in widths
+        nn.Sequential(nn.Conv2d(i, o, 5, stride, 2, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+        for i, o, stride in widths
     ]
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, len(KINDS)))
 

@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-WRITES = {"render_units.py": {"units.png"}, "own_network.py": {"own_network"}, "feature_being_born.py": {"feature_being_born.png"}}
+WRITES = {
+    "render_units.py": {"units.png"},
+    "own_network.py": {"own_network"},
+    "feature_being_born.py": {"feature_being_born.png"},
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)

@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from retinoscope.data.imageset import ImageSet as ImageSet
     from retinoscope.image.canvas import Fourier as Fourier
     from retinoscope.image.canvas import Pixels as Pixels
+    from retinoscope.image.cppn import CPPN as CPPN
+    from retinoscope.image.magnitude import FixedMagnitude as FixedMagnitude
+    from retinoscope.image.magnitude import mean_spectrum as mean_spectrum
+    from retinoscope.image.plain import Raw as Raw
+    from retinoscope.image.pyramid import Pyramid as Pyramid
     from retinoscope.image.transforms import ARTICLE as ARTICLE
     from retinoscope.image.transforms import LUCID as LUCID
     from retinoscope.image.transforms import ROBUST as ROBUST
+    from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
@@ -48,7 +54,12 @@ _HOMES = {
     "data": ("cuts",),
     "data.imageset": ("ImageSet",),
     "image.canvas": ("Fourier", "Pixels"),
+    "image.cppn": ("CPPN",),
+    "image.magnitude": ("FixedMagnitude", "mean_spectrum"),
+    "image.plain": ("Raw",),
+    "image.pyramid": ("Pyramid",),
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
+    "image.transparent": ("Transparent",),
     "network.checkpoints": ("load_checkpoints",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),

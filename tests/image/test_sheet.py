@@ -38,7 +38,9 @@ def test_heat_maps_are_darkest_at_the_smallest_value() -> None:
     assert values[0] < values[-1]
 
 
-@pytest.mark.parametrize(("share", "color"), [(0, (68, 1, 84)), (1, (253, 231, 37)), (-1, (68, 1, 84)), (0.2, (65, 68, 135))])
+@pytest.mark.parametrize(
+    ("share", "color"), [(0, (68, 1, 84)), (1, (253, 231, 37)), (-1, (68, 1, 84)), (0.2, (65, 68, 135))]
+)
 def test_shades_are_those_of_viridis(share: float, color: tuple[int, int, int]) -> None:
     assert shade(share) == color
 
