@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import ROBUST as ROBUST
     from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.jobs.spectrum import spectrum as spectrum
+    from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
     from retinoscope.network.pools import smooth_pools as smooth_pools
     from retinoscope.network.preactivation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.caricature import caricature as caricature
     from retinoscope.synthesize.clusters import centroid_facets as centroid_facets
     from retinoscope.synthesize.clusters import mean_facets as mean_facets
+    from retinoscope.synthesize.diagnose import diagnose as diagnose
     from retinoscope.synthesize.directions import direction_cossim as direction_cossim
     from retinoscope.synthesize.directions import direction_neuron as direction_neuron
     from retinoscope.synthesize.directions import random_directions as random_directions
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.recipes import RECIPES as RECIPES
     from retinoscope.synthesize.recipes import Recipe as Recipe
     from retinoscope.synthesize.render import render as render
+    from retinoscope.synthesize.training import through_training as through_training
     from retinoscope.tensor.memory import keep_memory as keep_memory
     from retinoscope.web.export import export as export
     from retinoscope.web.serve import serve as serve
@@ -92,6 +95,7 @@ _HOMES = {
     "network.pools": ("smooth_pools",),
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
+    "network.checkpoints": ("load_checkpoints",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
@@ -102,6 +106,7 @@ _HOMES = {
     "synthesize.directions": ("direction_cossim", "direction_neuron", "random_directions", "tensor_direction"),
     "synthesize.diversity": ("cosine_diversity", "diversity", "facets"),
     "synthesize.interpolation": ("alignment", "channel_interpolate", "interpolate"),
+    "synthesize.diagnose": ("diagnose",),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
     "synthesize.penalties": (
@@ -117,6 +122,7 @@ _HOMES = {
     ),
     "synthesize.recipes": ("FAMILIES", "RECIPES", "Recipe"),
     "synthesize.render": ("render",),
+    "synthesize.training": ("through_training",),
     "tensor.memory": ("keep_memory",),
     "web.export": ("export",),
     "web.serve": ("serve",),

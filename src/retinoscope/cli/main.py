@@ -7,6 +7,7 @@ import typer
 
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli.atlas import atlas
+from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.export import export
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
@@ -35,7 +36,7 @@ def main(
     """Look inside vision networks: what every unit looks for, and which photos excite it."""
 
 
-for command in (layers, render, scan, spectrum, atlas, serve, export):
+for command in (layers, render, diagnose, scan, spectrum, atlas, serve, export):
     app.command()(command)
 
 

@@ -1,11 +1,13 @@
 """`retinoscope render MODEL UNIT... --out DIR`: optimised pictures as PNG files."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retinoscope.base.errors import NoGradientError
 from retinoscope.cli.inputs import Device, ModelName, Weights, load_model
 from retinoscope.cli.output import progress, say
 
@@ -39,11 +41,22 @@ def render(
     except KeyboardInterrupt:
         say(f"stopped; what is made is kept in {out}: run the same command again to go on")
         raise typer.Exit(130) from None
+    except NoGradientError as error:
+        raise NoGradientError(f"{error}. To find out more: {_diagnosis(model, units[0], weights)}") from error
     for entry in entries:
         if "why" in entry:
             say(f"{entry['unit']} shows nothing: {entry['why']}")
         for file in entry.get("files", ()):
             print(out / file)
+    if still := [entry["unit"] for entry in entries if entry.get("still")]:
+        say(
+            f"{len(still)} of {len(entries)} scores hardly moved. To find out why: {_diagnosis(model, still[0], weights)}"
+        )
+
+
+def _diagnosis(model: str, unit: str, weights: str) -> str:
+    chosen = "" if weights == "default" else f" --weights {shlex.quote(weights)}"
+    return f"retinoscope diagnose {shlex.quote(model)} {shlex.quote(unit)}{chosen}"
 
 
 def _run(run: "Generator[Made, None, list[dict[str, Any]]]") -> list[dict[str, Any]]:

@@ -3,16 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 from retinoscope.base.errors import BadPhotosError
 from retinoscope.image.codec import SUFFIXES
-
-
-def sample_photos() -> Path:
-    """The folder of the photos that come with the package, with their ATTRIBUTION.csv."""
-    return Path(str(files("retinoscope.data") / "sample_photos"))
+from retinoscope.image.samples import sample_photos as sample_photos
 
 
 def find_photos(source: str | Path | Sequence[str | Path]) -> dict[str, Path]:

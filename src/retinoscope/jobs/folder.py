@@ -10,9 +10,10 @@ from typing import Any
 from retinoscope.base.errors import NoGradientError
 from retinoscope.network.model import Model
 from retinoscope.store.files import disk_errors
+from retinoscope.synthesize.diagnose import unmoved
 from retinoscope.synthesize.objectives import Objective
 from retinoscope.synthesize.recipes import find
-from retinoscope.synthesize.render import chunk_size, chunks, default_size, gather, render_stepwise
+from retinoscope.synthesize.render import Rendered, chunk_size, chunks, default_size, gather, render_stepwise
 from retinoscope.synthesize.score import Target, groups
 
 NOTES = "render.json"
@@ -59,7 +60,7 @@ def render_into(
         except StopIteration as end:
             with disk_errors(folder):
                 files = end.value.save(folder)
-                made = _entries(part, files, end.value)
+                made = _entries(part, files, end.value, unmoved(model, end.value))
                 done |= made
                 _write(folder, settings, list(done.values()))
             yield Made((place + 1) / len(parts), tuple(made.values()))
@@ -73,7 +74,9 @@ def render_into(
     return answers
 
 
-def _entries(part: Sequence[Objective], files: list[Path], rendered: Any) -> dict[str, dict[str, Any]]:
+def _entries(
+    part: Sequence[Objective], files: list[Path], rendered: Rendered, still: Sequence[int]
+) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for place, (item, file, score) in enumerate(zip(part, files, rendered.scores.tolist(), strict=True)):
         entry = found.setdefault(repr(item), {"unit": repr(item), "files": [], "scores": []})
@@ -81,6 +84,8 @@ def _entries(part: Sequence[Objective], files: list[Path], rendered: Any) -> dic
         entry["scores"].append(score)
         if place in rendered.unreached:
             entry["why"] = rendered.unreached[place]
+        if place in still:
+            entry["still"] = True  # its score hardly moved
     return found
 
 

@@ -14,7 +14,8 @@ from retinoscope.image.transforms import Resize, apply
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.synthesize.objectives import Objective, as_objective, check
-from retinoscope.synthesize.optimize import optimize, why_unreached
+from retinoscope.synthesize.optimize import optimize
+from retinoscope.synthesize.reach import why_unreached
 from retinoscope.synthesize.recipes import Recipe, find
 from retinoscope.synthesize.score import Target, groups, judge, layers_of, names, observe, resize, score
 from retinoscope.tensor.axes import Images, Scores
