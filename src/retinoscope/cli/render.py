@@ -35,6 +35,7 @@ def render(
     """Optimise a picture of what each unit looks for; run again, it makes only what is missing."""
     network = load_model(model, weights, device)
     from retinoscope.jobs.folder import render_into
+    from retinoscope.synthesize.render import gather
 
     try:
         entries = _run(render_into(network, units, out, size=size, steps=steps, recipe=recipe, seed=seed))
@@ -42,16 +43,16 @@ def render(
         say(f"stopped; what is made is kept in {out}: run the same command again to go on")
         raise typer.Exit(130) from None
     except NoGradientError as error:
-        raise NoGradientError(f"{error}. To find out more: {_diagnosis(model, units[0], weights)}") from error
+        first = repr(gather(network, units)[0])
+        raise NoGradientError(f"{error}. To find out more: {_diagnosis(model, first, weights)}") from error
     for entry in entries:
         if "why" in entry:
             say(f"{entry['unit']} shows nothing: {entry['why']}")
         for file in entry.get("files", ()):
             print(out / file)
     if still := [entry["unit"] for entry in entries if entry.get("still")]:
-        say(
-            f"{len(still)} of {len(entries)} scores hardly moved. To find out why: {_diagnosis(model, still[0], weights)}"
-        )
+        hint = _diagnosis(model, still[0], weights)
+        say(f"{len(still)} of {len(entries)} scores hardly moved. To find out why: {hint}")
 
 
 def _diagnosis(model: str, unit: str, weights: str) -> str:
