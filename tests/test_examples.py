@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-WRITES = {"render_units.py": {"units.png"}, "own_network.py": {"own_network"}}
+WRITES = {
+    "canvases.py": {"canvases.png"},
+    "feature_being_born.py": {"feature_being_born.png"},
+    "mean_spectrum.py": {"photo_spectrum.npy"},
+    "own_network.py": {"own_network"},
+    "render_units.py": {"units.png"},
+    "spectrum.py": {"spectrum.png"},
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)

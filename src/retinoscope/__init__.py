@@ -12,11 +12,23 @@ if TYPE_CHECKING:
     from retinoscope.base.units import Unit as Unit
     from retinoscope.data import cuts as cuts
     from retinoscope.data.imageset import ImageSet as ImageSet
+    from retinoscope.image import corrections as corrections
     from retinoscope.image.canvas import Fourier as Fourier
     from retinoscope.image.canvas import Pixels as Pixels
+    from retinoscope.image.cppn import CPPN as CPPN
+    from retinoscope.image.magnitude import FixedMagnitude as FixedMagnitude
+    from retinoscope.image.magnitude import mean_spectrum as mean_spectrum
+    from retinoscope.image.plain import Raw as Raw
+    from retinoscope.image.pyramid import Pyramid as Pyramid
+    from retinoscope.image.shared import Shared as Shared
     from retinoscope.image.transforms import ARTICLE as ARTICLE
     from retinoscope.image.transforms import LUCID as LUCID
     from retinoscope.image.transforms import ROBUST as ROBUST
+    from retinoscope.image.transparent import Transparent as Transparent
+    from retinoscope.jobs.spectrum import spectrum as spectrum
+    from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
+    from retinoscope.network.pools import smooth_pools as smooth_pools
+    from retinoscope.network.preactivation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
     from retinoscope.network.wrap import wrap as wrap
@@ -25,7 +37,22 @@ if TYPE_CHECKING:
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
+    from retinoscope.synthesize.caricature import accentuate as accentuate
+    from retinoscope.synthesize.caricature import activation_difference as activation_difference
+    from retinoscope.synthesize.caricature import caricature as caricature
+    from retinoscope.synthesize.clusters import centroid_facets as centroid_facets
+    from retinoscope.synthesize.clusters import mean_facets as mean_facets
     from retinoscope.synthesize.diagnose import diagnose as diagnose
+    from retinoscope.synthesize.directions import direction_cossim as direction_cossim
+    from retinoscope.synthesize.directions import direction_neuron as direction_neuron
+    from retinoscope.synthesize.directions import random_directions as random_directions
+    from retinoscope.synthesize.directions import tensor_direction as tensor_direction
+    from retinoscope.synthesize.diversity import cosine_diversity as cosine_diversity
+    from retinoscope.synthesize.diversity import diversity as diversity
+    from retinoscope.synthesize.diversity import facets as facets
+    from retinoscope.synthesize.interpolation import alignment as alignment
+    from retinoscope.synthesize.interpolation import channel_interpolate as channel_interpolate
+    from retinoscope.synthesize.interpolation import interpolate as interpolate
     from retinoscope.synthesize.objectives import channel as channel
     from retinoscope.synthesize.objectives import deepdream as deepdream
     from retinoscope.synthesize.objectives import direction as direction
@@ -33,9 +60,20 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.objectives import neuron as neuron
     from retinoscope.synthesize.objectives import probability as probability
     from retinoscope.synthesize.optimize import optimize as optimize
+    from retinoscope.synthesize.penalties import L1 as L1
+    from retinoscope.synthesize.penalties import L2 as L2
+    from retinoscope.synthesize.penalties import alpha_norm as alpha_norm
+    from retinoscope.synthesize.penalties import blur_alpha_each_step as blur_alpha_each_step
+    from retinoscope.synthesize.penalties import blur_input_each_step as blur_input_each_step
+    from retinoscope.synthesize.penalties import mean_alpha as mean_alpha
+    from retinoscope.synthesize.penalties import penalize_boundary_complexity as penalize_boundary_complexity
+    from retinoscope.synthesize.penalties import total_variation as total_variation
+    from retinoscope.synthesize.penalties import total_variation_power as total_variation_power
+    from retinoscope.synthesize.recipes import FAMILIES as FAMILIES
     from retinoscope.synthesize.recipes import RECIPES as RECIPES
     from retinoscope.synthesize.recipes import Recipe as Recipe
     from retinoscope.synthesize.render import render as render
+    from retinoscope.synthesize.training import through_training as through_training
     from retinoscope.tensor.memory import keep_memory as keep_memory
     from retinoscope.web.export import export as export
     from retinoscope.web.serve import serve as serve
@@ -45,18 +83,46 @@ _HOMES = {
     "base.units": ("Unit",),
     "data": ("cuts",),
     "data.imageset": ("ImageSet",),
+    "image": ("corrections",),
     "image.canvas": ("Fourier", "Pixels"),
+    "image.cppn": ("CPPN",),
+    "image.magnitude": ("FixedMagnitude", "mean_spectrum"),
+    "image.plain": ("Raw",),
+    "image.pyramid": ("Pyramid",),
+    "image.shared": ("Shared",),
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
+    "image.transparent": ("Transparent",),
+    "network.pools": ("smooth_pools",),
+    "jobs.spectrum": ("spectrum",),
+    "network.preactivation": ("pre_activation",),
+    "network.checkpoints": ("load_checkpoints",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
+    "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),
+    "synthesize.clusters": ("centroid_facets", "mean_facets"),
+    "synthesize.directions": ("direction_cossim", "direction_neuron", "random_directions", "tensor_direction"),
+    "synthesize.diversity": ("cosine_diversity", "diversity", "facets"),
+    "synthesize.interpolation": ("alignment", "channel_interpolate", "interpolate"),
     "synthesize.diagnose": ("diagnose",),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
-    "synthesize.recipes": ("RECIPES", "Recipe"),
+    "synthesize.penalties": (
+        "L1",
+        "L2",
+        "alpha_norm",
+        "blur_alpha_each_step",
+        "blur_input_each_step",
+        "mean_alpha",
+        "penalize_boundary_complexity",
+        "total_variation",
+        "total_variation_power",
+    ),
+    "synthesize.recipes": ("FAMILIES", "RECIPES", "Recipe"),
     "synthesize.render": ("render",),
+    "synthesize.training": ("through_training",),
     "tensor.memory": ("keep_memory",),
     "web.export": ("export",),
     "web.serve": ("serve",),

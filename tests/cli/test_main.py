@@ -13,8 +13,11 @@ import pytest
 import retinoscope
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli import main
+from retinoscope.network.model import Model
 from retinoscope.store import connection
 from retinoscope.store.database import Store
+from retinoscope.synthesize.objectives import Objective
+from retinoscope.synthesize.render import render_stepwise
 from tests.jobs.conftest import write_photos
 
 NETWORK = """
@@ -67,7 +70,7 @@ def test_help_and_explorer_come_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("layers", "render", "scan", "atlas", "serve", "export"):
+    for name in ("layers", "render", "scan", "spectrum", "atlas", "serve", "export"):
         assert re.search(rf"^  {name} ", done.stdout, re.MULTILINE)
 
 
@@ -104,9 +107,36 @@ def test_render(command: Command, tmp_path: Path) -> None:
     assert "100%" in ran.err
     settings = json.loads((tmp_path / "made/here/render.json").read_text())
     assert [picture["unit"] for picture in settings["pictures"]] == ["0:1", "2:0", "2:1"]
-    assert ran.out.splitlines() == [f"made/here/{picture['file']}" for picture in settings["pictures"]]
+    assert ran.out.splitlines() == [
+        f"made/here/{file}" for picture in settings["pictures"] for file in picture["files"]
+    ]
     assert all((tmp_path / line).read_bytes().startswith(b"\x89PNG") for line in ran.out.splitlines())
-    assert (settings["steps"], settings["recipe"], settings["seed"]) == (2, "robust", 0)
+    assert (settings["steps"], settings["recipe"], settings["seed"], settings["size"]) == (2, "robust", 0, 32)
+
+
+def test_an_interrupted_render_goes_on(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("retinoscope.jobs.folder.chunk_size", lambda *_: 2)
+    real = render_stepwise
+    calls: list[list[str]] = []
+
+    def stopping(model: Model, items: list[Objective], **settings: object) -> object:
+        calls.append([repr(item) for item in items])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(model, items, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("retinoscope.jobs.folder.render_stepwise", stopping)
+    words = ("render", "net.py:tiny", "2:0-3", "--out", "o", "--size", "32", "--steps", "2")
+    ran = command(*words)
+    assert ran.status == 130
+    assert ran.err.splitlines()[-1] == "stopped; what is made is kept in o: run the same command again to go on"
+    assert command(*words).status == 0
+    assert calls == [["2:0", "2:1"], ["2:2", "2:3"], ["2:2", "2:3"]]
+    assert len(json.loads((tmp_path / "o/render.json").read_text())["pictures"]) == 4
+    assert len(command(*words).out.splitlines()) == 4
+    assert len(calls) == 3
+    command(*words, "--seed", "1")  # other settings: nothing is kept
+    assert calls[3:] == [["2:0", "2:1"], ["2:2", "2:3"]]
 
 
 def test_scan(command: Command, tmp_path: Path) -> None:
@@ -119,6 +149,20 @@ def test_scan(command: Command, tmp_path: Path) -> None:
     table = command("scan", "net.py:tiny", "photos").out.splitlines()
     assert table[0].startswith("4 pictures seen")
     assert [line.split(":")[0] for line in table[2:]] == ["0", "2"]
+
+
+def test_spectrum(command: Command, tmp_path: Path) -> None:
+    ran = command("spectrum", "net.py:tiny", "photos", "0:1", "1:2", "--out", "made", "--size", "32", "--steps", "2")
+    assert ran.status == 0
+    assert ran.out.splitlines() == ["made/0%3A1.png", "made/1%3A2.png"]
+    assert all((tmp_path / line).read_bytes().startswith(b"\x89PNG") for line in ran.out.splitlines())
+    found = json.loads((tmp_path / "made/spectrum.json").read_text())
+    assert [(unit["unit"], unit["layer"], unit["steps"]) for unit in found["units"]] == [
+        ("0:1", "0", 2),
+        ("1:2", "0", 2),
+    ]
+    assert [panel["title"] for panel in found["units"][0]["panels"]][1:3] == ["minimum", "slightly negative"]
+    assert found["units"][0]["panels"][4]["item"].endswith(".png")
 
 
 def atlas(*more: str) -> tuple[str, ...]:
@@ -140,12 +184,21 @@ def test_atlas_and_again(command: Command, tmp_path: Path) -> None:
     assert command(*atlas("--tiles", "--k", "2")).status == 0
 
 
+def test_atlas_of_all_kinds(command: Command, tmp_path: Path) -> None:
+    ran = command(*atlas("--kinds", "optimised,negative,facets", "--facets", "2", "--pictures", "2"))
+    assert ran.status == 0
+    with Store.open(tmp_path / "s") as store:
+        (network,) = store.networks()
+        for kind in ("optimised", "negative", "facet 1", "facet 2"):
+            assert [picture.channel for picture in store.pictures(network.name, "0", kind)] == [0, 1]
+
+
 def test_interrupted_atlas_says_how_to_go_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("retinoscope.jobs.tasks._render_chunk", interrupt)
+        patch.setattr("retinoscope.jobs.tasks.make_pictures", interrupt)
         ran = command(*atlas())
     assert ran.status == 130
     assert ran.err.splitlines()[-1] == "stopped; what is made is kept in s: run the same command again to go on"
@@ -175,6 +228,8 @@ BAD = [
     (["scan", "net.py:tiny", "photos", "--layers", "9*"], "no layer named '9*'"),
     (["scan", "net.py:tiny", "photos", "--unit", "0:9"], "0 has channels 0 to 5"),
     (["atlas", "net.py:tiny", "empty", "--store", "s"], "no photos in 'empty'"),
+    (["atlas", "net.py:tiny", "photos", "--store", "s", "--kinds", "facet"], "nearest: facets"),
+    (["spectrum", "net.py:tiny", "photos", "2:9", "--out", "o"], "2 has channels 0 to 3"),
     (["atlas", "net.py:tiny", "photos", "--store", "photos"], "holds other files and no store"),
     (["atlas", "net.py:tiny", "photos", "--store", "newer"], "schema version 99"),
     (["atlas", "net.py:tiny", "photos", "--store", "busy"], "in use by process"),

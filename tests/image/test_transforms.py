@@ -1,9 +1,28 @@
 """Views are what they say: identity at zero, exact crops, true turns, the published frequencies of draws."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from retinoscope.image.transforms import ARTICLE, LUCID, Jitter, Pad, Resize, Views, Warp, apply, resample
+from retinoscope.image.regularizers import gaussian, normalized_pyramid
+from retinoscope.image.transforms import (
+    ARTICLE,
+    LUCID,
+    SAMPLE,
+    BlurGradient,
+    CentreBias,
+    Jitter,
+    Margin,
+    NormalizeGradient,
+    Pad,
+    Resize,
+    Transform,
+    Views,
+    Warp,
+    apply,
+    resample,
+)
 from retinoscope.tensor.random import Draws
 
 
@@ -114,3 +133,56 @@ def test_gradients_flow_as_finite_differences() -> None:
     with torch.no_grad():
         numeric = (value(x + step) - value(x - step)).item() / 2e-4
     assert x.grad[0, 1, 10, 11].item() == pytest.approx(numeric, rel=1e-6)
+
+
+def test_centre_bias_crops_near_the_middle() -> None:
+    x = images(1, 60, 60)
+    room, found = 10, []
+    d = draws(1)
+    for _ in range(400):
+        crop = CentreBias(50 / 60, 0.1)(x, d)
+        assert crop.shape == (1, 3, 50, 50)
+        found += [(i, j) for i in range(11) for j in range(11) if torch.equal(x[..., i : i + 50, j : j + 50], crop)]
+    places = torch.tensor(found).double()
+    assert len(found) == 400
+    # A window of 0.1 is a deviation of a tenth of the room; rounding down adds one twelfth and takes one half.
+    assert places.std(0).tolist() == pytest.approx([(0.1**2 * room**2 + 1 / 12) ** 0.5] * 2, rel=0.15)
+    assert places.mean(0).tolist() == pytest.approx([room / 2 - 0.5] * 2, abs=0.2)
+
+
+def test_a_margin_has_no_gradient_and_changes_no_value() -> None:
+    x = images(2).requires_grad_()
+    out = Margin(4)(x, draws(2))
+    assert torch.equal(out, x)
+    out.square().sum().backward()
+    assert x.grad is not None
+    inside = x.grad[:, :, 4:-4, 4:-4]
+    assert torch.equal(inside, 2 * x.detach()[:, :, 4:-4, 4:-4])
+    assert x.grad.abs().sum() == inside.abs().sum()
+    assert torch.equal(Margin(0)(x, draws(2)), x)
+
+
+@pytest.mark.parametrize(
+    ("transform", "change"),
+    [(BlurGradient(1.5), lambda g: gaussian(g, 1.5)), (NormalizeGradient(3), lambda g: normalized_pyramid(g, 3))],
+)
+def test_preconditioners_change_the_gradient_alone(transform: Transform, change: Callable[..., torch.Tensor]) -> None:
+    x, weights = images(2).requires_grad_(), images(2) - 0.5
+    out = transform(x, draws(2))
+    assert torch.equal(out, x)
+    (out * weights).sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, change(weights), atol=1e-6)
+    x.grad = None
+    (transform(x, draws(2)) * 0).sum().backward()
+    assert x.grad.abs().max() == 0, "no gradient, no move: the stationary points are the same"
+    assert torch.equal(transform(x.detach(), draws(2)), x), "and a picture without gradients passes"
+
+
+def test_the_sample_of_the_articles_notebook_has_its_scales_and_angles() -> None:
+    warp = SAMPLE[2]
+    assert isinstance(warp, Warp)
+    assert len(warp.scales) == 21
+    assert (min(warp.scales), max(warp.scales)) == pytest.approx((1 / 1.1, 1.1))
+    assert warp.angles == tuple(map(float, range(-5, 6)))
+    assert apply(SAMPLE, images(2), draws(2)).shape == (2, 3, 24, 24)

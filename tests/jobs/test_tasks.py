@@ -11,8 +11,9 @@ from torch import nn
 from retinoscope.base.units import Unit
 from retinoscope.data.imageset import ImageSet
 from retinoscope.image.codec import encode_png
+from retinoscope.jobs.outcome import Outcome
 from retinoscope.jobs.plan import Job, MergeScan, RenderChunk, ScanShard, plan_atlas
-from retinoscope.jobs.tasks import Context, Outcome, run, stored_copy
+from retinoscope.jobs.tasks import Context, run, stored_copy
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import wrap
 from retinoscope.observe.scan import scan
@@ -68,9 +69,15 @@ def test_examples_and_histograms_are_those_of_one_scan(
     made = scanned(jobs, context)
     whole = scan(context.model, images, ["conv1", "conv2"], k=2)
     for unit in (Unit("conv1", 3), Unit("conv2", 11)):
-        for side, wanted in (("top", whole.top(unit)), ("bottom", whole.bottom(unit))):
+        sides = {"top": whole.top(unit), "bottom": whole.bottom(unit)}
+        sides |= {
+            "slightly positive": whole.slightly_positive(unit),
+            "slightly negative": whole.slightly_negative(unit),
+        }
+        for side, wanted in sides.items():
             rows = [r for r in made.records if isinstance(r, ExampleRecord) and (r.layer, r.channel, r.side) == (unit.layer, unit.channel, side)]  # noqa: E501  # fmt: skip
-            assert [row.place for row in rows] == [1, 2]
+            assert [row.place for row in rows] == list(range(1, len(wanted) + 1))
+            assert len(wanted) == 2 or side.startswith("slight")
             assert [(r.photo, r.item, r.score, r.y, r.x, r.box_top, r.box_right) for r in rows] == [
                 (e.item.photo, e.item.id, pytest.approx(e.score), e.y, e.x, e.box.top, e.box.right) for e in wanted
             ]

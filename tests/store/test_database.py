@@ -32,9 +32,10 @@ LAYERS = [
     LayerRecord("net", "a", 1, "Linear", 2, 1, 1, None, None, 32, 48, 1.0),
 ]
 PHOTO = PhotoRecord("dogs/1.jpg", "photos/dogs/1.jpg.jpg", 480, 640, "dogs", None)
-PICTURE = PictureRecord("net", "b", 3, "optimised", "pictures/net/b/3.png", 64, 64, 1.25, ORIGIN)
+PICTURE = PictureRecord("net", "b", 3, "optimised", "pictures/net/b/3.png", 64, 64, 1.25, ORIGIN, 9.5)
 EXAMPLE = ExampleRecord("net", "b", 3, "top", 1, PHOTO.id, PHOTO.id, 7.5, 1, 2, 0.0, 1.5, 9.25, 10.0, ORIGIN)
-EXAMPLES = [EXAMPLE, replace(EXAMPLE, place=2, score=5.0), replace(EXAMPLE, side="bottom", score=-1.0)]
+EXAMPLES = [EXAMPLE, replace(EXAMPLE, place=2, score=5.0), replace(EXAMPLE, side="slightly positive", score=0.4)]
+EXAMPLES += [replace(EXAMPLE, side="slightly negative", score=-0.2), replace(EXAMPLE, side="bottom", score=-1.0)]
 HISTOGRAM = HistogramRecord("net", "b", 3, (0.0, 1.0, 2.5), (4, 5), {"0.5": 0.75}, 0.0, 2.5, 0.8, ORIGIN)
 NOTE = NoteRecord("net", "b", 4, "optimised", "dead", ORIGIN)
 EVERYTHING: list[Record] = [NETWORK, *LAYERS, PHOTO, PICTURE, *EXAMPLES, HISTOGRAM, NOTE]
@@ -159,6 +160,32 @@ def test_a_newer_store_says_both_versions(tmp_path: Path) -> None:
     for attempt in (Store.open, Store.create, Store.open_for_writing):
         with pytest.raises(StoreError, match=rf"schema version 7, .* up to {connection.VERSION}; update retinoscope"):
             attempt(folder)
+
+
+def test_an_older_store_is_read_and_not_written_to(tmp_path: Path) -> None:
+    folder = filled(tmp_path / "s")
+    with sqlite3.connect(folder / connection.FILE) as db:
+        db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+        db.execute("ALTER TABLE picture DROP COLUMN peak")  # as it was in version 1
+    db.close()
+    with Store.open(folder) as store:
+        assert store.pictures("net", "b") == [replace(PICTURE, peak=None)]
+    for attempt in (Store.create, Store.open_for_writing):
+        with pytest.raises(StoreError, match=r"schema version 1, .* writes version 2: name a new folder"):
+            attempt(folder)
+
+
+def test_a_closed_store_is_one_file_although_readers_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    with Store.create(folder) as writer:
+        reader = Store.open(folder)
+        writer.write(EVERYTHING, Task("k"))
+        assert reader.networks() == [NETWORK]
+    (tmp_path / "copy").mkdir()
+    (tmp_path / "copy" / connection.FILE).write_bytes((folder / connection.FILE).read_bytes())
+    reader.close()
+    with Store.open(tmp_path / "copy") as store:
+        assert store.examples("net", "b", 3) == EXAMPLES
 
 
 def test_folders_that_are_no_store(tmp_path: Path) -> None:

@@ -93,22 +93,24 @@ def _results(folder: Path, layer: str, units: int) -> Iterator[Record]:
         yield from _examples(layer, channel)
         yield histogram(layer, channel)
     if layer == LAYERS[0]:
-        yield from picture(folder, layer, 1, "dataset & <b>")
+        for kind in ("dataset & <b>", "negative", "facet 1", "facet 2"):
+            yield from picture(folder, layer, 1, kind)
 
 
 def picture(folder: Path, layer: str, channel: int, kind: str) -> Iterator[Record]:
     """A drawn picture of a unit, 64 x 64."""
     file = picture_file(NETWORK, layer, channel, kind)
     save(folder / file, (64, 64), channel + len(kind))
-    yield PictureRecord(NETWORK, layer, channel, kind, file, 64, 64, 10.0 - channel, RENDERED)
+    sign = -1 if kind == "negative" else 1
+    yield PictureRecord(NETWORK, layer, channel, kind, file, 64, 64, sign * (10.0 - channel), RENDERED, sign * 12.0)
 
 
 def _examples(layer: str, channel: int) -> Iterator[Record]:
     boxes = ((10.0, 20.0, 50.0, 60.0), (-8.0, -8.0, 24.0, 32.0), (0.0, 0.0, 90.0, 90.0))
-    for side, sign in (("top", 1), ("bottom", -1)):
+    for side, size in (("top", 1.0), ("slightly positive", 0.1), ("slightly negative", -0.1), ("bottom", -1.0)):
         for place, ((id, *_), box) in enumerate(zip(PHOTOS, boxes, strict=True), 1):
-            if not (id == "zebra/one.jpg" and channel % 2):
-                score = sign * (5.0 + channel) / place
+            if not (id == "zebra/one.jpg" and channel % 2) and not (layer == LAYERS[1] and side.startswith("slight")):
+                score = size * (5.0 + channel) / place
                 yield ExampleRecord(NETWORK, layer, channel, side, place, id, id, score, 3, 4, *box, SCANNED)  # type: ignore[arg-type]
 
 

@@ -59,7 +59,9 @@ def test_a_layer_lists_all_its_units(client: TestClient) -> None:
 
 def test_a_unit_says_everything_about_itself(client: TestClient) -> None:
     data = client.get(f"/{urls.twin(UNIT)}").json()
-    assert [picture["kind"] for picture in data["pictures"]] == ["optimised", "dataset & <b>"]
+    assert [picture["kind"] for picture in data["pictures"]] == [
+        "optimised", "dataset & <b>", "facet 1", "facet 2", "negative",
+    ]  # fmt: skip
     assert [row["photo"] for row in data["top"]] == ["cat/two.jpg", "evil.jpg"]
     assert [row["score"] for row in data["bottom"]] == [-3.0, -2.0]
     assert data["top"][0]["patch"] | {"photo": ""} == {
@@ -72,6 +74,44 @@ def test_a_unit_says_everything_about_itself(client: TestClient) -> None:
     made = {what: entry["body"] for entry in data["provenance"] for what in entry["made"]}
     assert made["optimised picture"]["recipe"]["steps"] == 256
     assert made["examples"] == made["histogram"]
+
+
+def test_a_unit_has_its_spectrum_in_order(client: TestClient) -> None:
+    panels = client.get(f"/{urls.twin(UNIT)}").json()["spectrum"]
+    assert [panel["title"] for panel in panels] == [
+        "negative optimised", "minimum", "slightly negative", "slightly positive", "maximum", "positive optimised",
+    ]  # fmt: skip
+    values = [panel["value"] for panel in panels]
+    assert values == sorted(values)
+    assert [bool(panel["picture"]) for panel in panels] == [True, False, False, False, False, True]
+    assert values[0] == panels[0]["picture"]["peak"] == -12
+    assert [panel["example"]["side"] for panel in panels[1:5]] == [
+        "bottom", "slightly negative", "slightly positive", "top",
+    ]  # fmt: skip
+    page = client.get(f"/{UNIT}").text
+    assert page.count('class="panel"') == 6
+    assert page.count('class="pin pin6') == 3  # on its panel, on the histogram, in the key
+
+
+def test_panels_that_an_atlas_lacks_are_empty(client: TestClient) -> None:
+    unit = urls.unit(NETWORK, LAYERS[1], 2)
+    panels = client.get(f"/{urls.twin(unit)}").json()["spectrum"]
+    assert [panel["value"] is None for panel in panels] == [True, False, True, True, False, False]
+    assert client.get(f"/{unit}").text.count("not in this atlas") == 3
+    assert client.get(f"/{urls.twin(urls.unit(NETWORK, LAYERS[0], 5))}").json()["spectrum"] == []
+
+
+def test_stores_of_the_first_schema_show(tmp_path: Path) -> None:
+    store = plant(tmp_path / "store", units=3)
+    with sqlite3.connect(database(store)) as connection:
+        connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
+        connection.execute("ALTER TABLE picture DROP COLUMN peak")
+        connection.execute("DELETE FROM example WHERE side LIKE 'slightly%'")
+    connection.close()
+    client = TestClient(create(store))
+    assert client.get(f"/{UNIT}").status_code == 200
+    panels = client.get(f"/{urls.twin(UNIT)}").json()["spectrum"]
+    assert panels[5]["value"] == panels[5]["picture"]["score"]
 
 
 def test_neighbours_skip_units_and_layers_without_results(client: TestClient) -> None:
@@ -212,6 +252,29 @@ def test_pages_follow_an_atlas_that_is_being_written(tmp_path: Path) -> None:
     connection.execute("COMMIT")
     assert client.get("/search.json?q=horse").json()["total"] == 3
     connection.close()
+
+
+def test_pictures_follow_an_atlas_that_is_being_written(tmp_path: Path) -> None:
+    """The media route keeps one connection open: it must see every commit, and another file in the old one's place."""
+    store = plant(tmp_path / "store", units=2)
+    client = TestClient(create(store))
+    url = client.get(f"/{urls.twin(urls.unit(NETWORK, LAYERS[0], 0))}").json()["pictures"][0]["url"]
+    assert client.get(f"/{url}").status_code == 200
+    connection = sqlite3.connect(database(store), isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("DELETE FROM picture")
+    assert client.get(f"/{url}").status_code == 200
+    connection.execute("COMMIT")
+    assert client.get(f"/{url}").status_code == 404
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # no reader is in the way
+    assert not (store / "store.db-wal").stat().st_size
+    connection.close()
+    (store / "store.db").unlink()
+    assert client.get(f"/{url}").status_code == 503
+    plant(store, units=2)
+    assert client.get(f"/{url}").status_code == 200
+    (store / "store.db").write_bytes(b"no database " * 999)
+    assert client.get(f"/{url}").status_code == 503
 
 
 def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:

@@ -171,8 +171,11 @@ def test_the_theme_switch_is_remembered(page: Page, site: str) -> None:
 def test_kinds_of_picture_are_tabs_and_links_can_be_copied(page: Page, site: str) -> None:
     page.goto(site + UNIT)
     assert page.locator(".picture:visible img").get_attribute("alt") == f"optimised picture of {LAYERS[0]}:1"
-    page.click("#tab-2")
+    assert page.locator(".tabs img").count() == 5
+    page.click("#tab-3")
     assert page.locator(".picture:visible").count() == 1
+    assert page.locator(".picture:visible img").get_attribute("alt") == f"facet 1 picture of {LAYERS[0]}:1"
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     assert page.locator(".picture:visible img").get_attribute("alt") == f"optimised picture of {LAYERS[0]}:1"
     assert page.locator("#permalink").input_value() == site + UNIT
@@ -186,6 +189,23 @@ def test_counts_switch_between_logarithmic_and_linear(page: Page, site: str) -> 
     assert max(page.evaluate(heights)) == 0
     page.uncheck("#log")
     assert max(page.evaluate(heights)) > 100
+
+
+def test_pins_stand_where_their_panels_values_are(page: Page, site: str) -> None:
+    page.goto(site + UNIT)
+    centre = "all => all.map(p => { const r = p.getBoundingClientRect(); return r.left + r.width / 2 })"
+    found = dict(
+        zip(
+            page.locator(".pins .pin").all_inner_texts(), page.locator(".pins .pin").evaluate_all(centre), strict=True
+        )
+    )  # fmt: skip
+    places = [found[str(number)] for number in range(1, 7)]
+    assert places == sorted(places)
+    ticks = page.locator(".x-axis span")
+    marks = dict(zip(map(float, ticks.all_inner_texts()), ticks.evaluate_all(centre), strict=True))
+    (low, left), (high, right) = min(marks.items()), max(marks.items())
+    panels = [float(text) for text in page.locator(".panel .score").all_inner_texts()]
+    assert [left + (value - low) / (high - low) * (right - left) for value in panels] == pytest.approx(places, abs=1)
 
 
 def test_a_patch_shows_its_box_of_the_photo(page: Page, site: str) -> None:

@@ -33,6 +33,10 @@ def atlas(
     k: Annotated[int, typer.Option("--k", min=1, help="example photos per unit and side")] = 9,
     tiles: Tiles = False,
     pictures: Annotated[int | None, typer.Option(min=0, help="picture only so many units of each layer")] = None,
+    kinds: Annotated[
+        str, typer.Option(metavar="A,B", help="kinds of pictures: optimised, negative, facets, with commas between")
+    ] = "optimised",
+    facets: Annotated[int, typer.Option(min=2, help="diverse pictures of each unit, where kinds has facets")] = 4,
     size: Annotated[int | None, typer.Option(min=16, help="side of pictures in pixels; by default by layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps per picture")] = None,
     recipe: Annotated[str, typer.Option(help="robust, lucid, article or naive")] = "robust",
@@ -40,7 +44,7 @@ def atlas(
     weights: Weights = "default",
     device: Device = "cpu",
 ) -> None:
-    """Make an atlas: examples, histograms and a picture of every unit. Run the same command again to go on."""
+    """Make an atlas: examples, histograms and pictures of every unit. Run the same command again to go on."""
     from retinoscope.jobs.plan import plan_atlas
     from retinoscope.jobs.tasks import Context
     from retinoscope.store.database import Store
@@ -48,7 +52,7 @@ def atlas(
     network, images = load_model(model, weights, device), load_photos(photos, tiles)
     jobs = plan_atlas(
         network, images, layers=split_names(layers), k=k, recipe=recipe, size=size, steps=steps, seed=seed,
-        pictures=pictures,
+        pictures=pictures, kinds=split_names(kinds), facets=facets,
     )  # fmt: skip
     with Store.create(store) as open_store:
         try:
@@ -80,5 +84,6 @@ def _summarise(store: "Store", network: str, seconds: float) -> None:
     print(f"{network}: {len(contents)} layers, {units} units scanned, {pictures} pictures, in {duration(seconds)}")
     if notes:
         first = notes[0]
-        print(f"{len(notes)} units have no picture; the first, {first.layer}:{first.channel}: {first.text}")
+        unit = f"{first.layer}:{first.channel}"
+        print(f"{len(notes)} units lack a kind of picture; the first, {unit}, has no {first.kind} one: {first.text}")
     print(f"look at it with: retinoscope serve {store.folder}")

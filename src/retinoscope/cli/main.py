@@ -13,6 +13,7 @@ from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
 from retinoscope.cli.serve import serve
+from retinoscope.cli.spectrum import spectrum
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
 
@@ -35,7 +36,7 @@ def main(
     """Look inside vision networks: what every unit looks for, and which photos excite it."""
 
 
-for command in (layers, render, diagnose, scan, atlas, serve, export):
+for command in (layers, render, diagnose, scan, spectrum, atlas, serve, export):
     app.command()(command)
 
 

@@ -1,20 +1,20 @@
 """`retinoscope render MODEL UNIT... --out DIR`: optimised pictures as PNG files."""
 
-import json
 import shlex
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from retinoscope.base.errors import NoGradientError
 from retinoscope.cli.inputs import Device, ModelName, Weights, load_model
 from retinoscope.cli.output import progress, say
-from retinoscope.store.files import disk_errors
 
 if TYPE_CHECKING:
-    from retinoscope.network.model import Model
-    from retinoscope.synthesize.render import Rendered
+    from collections.abc import Generator
+
+    from retinoscope.jobs.folder import Made
 
 Units = Annotated[
     list[str], typer.Argument(metavar="UNIT...", help="layer:channel, layer:channel@y,x, layer:0-31, layer:*")
@@ -27,37 +27,32 @@ def render(
     out: Annotated[Path, typer.Option(help="folder for the pictures and render.json")],
     size: Annotated[int | None, typer.Option(min=16, help="side in pixels; by default what suits the layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps")] = None,
-    recipe: Annotated[str, typer.Option(help="robust, lucid, article or naive")] = "robust",
+    recipe: Annotated[str, typer.Option(help="robust, lucid, article, naive and others; see the docs")] = "robust",
     seed: Annotated[int, typer.Option(help="start of the random numbers")] = 0,
     weights: Weights = "default",
     device: Device = "cpu",
 ) -> None:
-    """Optimise a picture of what each unit looks for."""
+    """Optimise a picture of what each unit looks for; run again, it makes only what is missing."""
+    network = load_model(model, weights, device)
+    from retinoscope.jobs.folder import render_into
     from retinoscope.synthesize.render import gather
 
-    network = load_model(model, weights, device)
     try:
-        rendered = _run(network, units, size, steps, recipe, seed)
+        entries = _run(render_into(network, units, out, size=size, steps=steps, recipe=recipe, seed=seed))
+    except KeyboardInterrupt:
+        say(f"stopped; what is made is kept in {out}: run the same command again to go on")
+        raise typer.Exit(130) from None
     except NoGradientError as error:
         first = repr(gather(network, units)[0])
         raise NoGradientError(f"{error}. To find out more: {_diagnosis(model, first, weights)}") from error
-    with disk_errors(out):
-        files = rendered.save(out)
-        (out / "render.json").write_text(_settings(network, rendered, files))
-    for place, why in rendered.unreached.items():
-        say(f"{rendered.objectives[place]!r} shows nothing: {why}")
-    _offer(network, rendered, model, weights)
-    for file in files:
-        print(file)
-
-
-def _offer(network: "Model", rendered: "Rendered", model: str, weights: str) -> None:
-    """One line on stderr where a picture's score did not move."""
-    from retinoscope.synthesize.diagnose import unmoved
-
-    if still := unmoved(network, rendered):
-        unit = repr(rendered.objectives[still[0]])
-        say(f"{len(still)} of {len(rendered)} scores hardly moved. To find out why: {_diagnosis(model, unit, weights)}")
+    for entry in entries:
+        if "why" in entry:
+            say(f"{entry['unit']} shows nothing: {entry['why']}")
+        for file in entry.get("files", ()):
+            print(out / file)
+    if still := [entry["unit"] for entry in entries if entry.get("still")]:
+        hint = _diagnosis(model, still[0], weights)
+        say(f"{len(still)} of {len(entries)} scores hardly moved. To find out why: {hint}")
 
 
 def _diagnosis(model: str, unit: str, weights: str) -> str:
@@ -65,28 +60,13 @@ def _diagnosis(model: str, unit: str, weights: str) -> str:
     return f"retinoscope diagnose {shlex.quote(model)} {shlex.quote(unit)}{chosen}"
 
 
-def _run(network: "Model", units: list[str], size: int | None, steps: int | None, recipe: str, seed: int) -> "Rendered":
-    import time
-
-    from retinoscope.synthesize.render import render_stepwise
-
+def _run(run: "Generator[Made, None, list[dict[str, Any]]]") -> list[dict[str, Any]]:
     start = time.monotonic()
-    run = render_stepwise(network, units, size=size, steps=steps, recipe=recipe, seed=seed)
     with progress() as show:
         while True:
             try:
-                step = next(run)
+                made = next(run)
             except StopIteration as end:
-                return cast("Rendered", end.value)
-            left = (time.monotonic() - start) * (step.total / step.done - 1)
-            show(step.done / step.total, f"step {step.done} of {step.total}", left)
-
-
-def _settings(network: "Model", rendered: "Rendered", files: list[Path]) -> str:
-    scores = rendered.scores.tolist()
-    pictures = [
-        {"unit": repr(objective), "file": file.name, "score": score}
-        for objective, file, score in zip(rendered.objectives, files, scores, strict=True)
-    ]
-    settings = {"network": network.name, "weights": network.weights_hash, "seed": rendered.seed}
-    return json.dumps({**settings, **rendered.recipe.describe(), "pictures": pictures}, indent=2) + "\n"
+                entries: list[dict[str, Any]] = end.value
+                return entries
+            show(made.share, "rendering", (time.monotonic() - start) * (1 / made.share - 1))

@@ -43,7 +43,7 @@ def scan(
     network = load_model(model, weights, device)
     units = _units(network, unit or [])
     chosen = _layers(network, split_names(layers), units)
-    found = _run(network, load_photos(photos, tiles), chosen, k)
+    found = scan_parts(network, load_photos(photos, tiles), chosen, k)
     if out is not None:
         found.save(out)
     shown = units or [_strongest(found, name) for name in chosen]
@@ -69,7 +69,8 @@ def _layers(network: "Model", patterns: list[str], units: "list[Unit]") -> list[
     return [layer.name for layer in (find_layers(network.layers, names) or atlas_layers(network.layers))]
 
 
-def _run(network: "Model", photos: "ImageSet", layers: list[str], k: int) -> "Scan":
+def scan_parts(network: "Model", photos: "ImageSet", layers: list[str], k: int) -> "Scan":
+    """Scan part by part, saying how far it is."""
     import time
     from functools import reduce
 

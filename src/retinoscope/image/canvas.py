@@ -1,6 +1,7 @@
 """Canvases: images as the output of a module without inputs, whose parameters the optimiser moves."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,10 @@ class Canvas(nn.Module, ABC):
     """A batch of images to be optimised: calling it gives `b 3 h w` sRGB in (0, 1).
 
     A new canvas is blank until `start` fills it with noise, each item from its own draws; `paint` makes it show given
-    images instead. `optimize` starts a canvas that is still blank.
+    images instead. `optimize` starts a canvas that is still blank. `to_images` is how planes become sRGB.
     """
+
+    to_images: Callable[[Tensor], Tensor] = staticmethod(color.to_rgb)
 
     def __init__(self, batch: int, size: int | tuple[int, int]) -> None:
         super().__init__()
@@ -36,11 +39,11 @@ class Canvas(nn.Module, ABC):
 
     def forward(self) -> Images:
         """The images (b, 3, h, w) in (0, 1)."""
-        return color.to_rgb(self.planes())
+        return self.to_images(self.planes())
 
     @abstractmethod
     def planes(self) -> Tensor:
-        """Decorrelated planes (b, 3, h, w), before colour and sigmoid."""
+        """Planes (b, 3, h, w) before `to_images`: decorrelated, before colour and sigmoid, in most canvases."""
 
     def alpha(self) -> Tensor | None:
         """Opacity (b, 1, h, w) in (0, 1) of a transparent canvas; None where it is opaque."""

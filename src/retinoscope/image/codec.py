@@ -192,17 +192,24 @@ def _checked(image: Tensor) -> Picture:
     return image.detach().float()
 
 
-def to_image(image: Picture) -> Image.Image:
-    """A (3, h, w) tensor in [0, 1] as an RGB picture; values outside are clipped, NaN raises BadInputError."""
-    if not bool(torch.isfinite(image).all()):
+def to_image(image: Picture, alpha: Float[Tensor, "1 h w"] | None = None) -> Image.Image:
+    """A (3, h, w) tensor in [0, 1] as an RGB picture; with an opacity `alpha` (1, h, w) as RGBA.
+
+    Values outside are clipped, NaN raises BadInputError.
+    """
+    planes = image if alpha is None else torch.cat((image, alpha))
+    if not bool(torch.isfinite(planes).all()):
         raise BadInputError("a picture holds NaN or infinite values and cannot be saved")
-    pixels = (image.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
+    pixels = (planes.detach().float().clamp(0, 1) * 255).round().to(torch.uint8)
     return Image.fromarray(pixels.permute(1, 2, 0).contiguous().cpu().numpy())
 
 
-def encode_png(image: Picture) -> bytes:
-    """A (3, h, w) tensor in [0, 1] as the bytes of a PNG file; equal pictures give equal bytes."""
-    return _save(to_image(image), format="PNG", compress_level=6)
+def encode_png(image: Picture, alpha: Float[Tensor, "1 h w"] | None = None) -> bytes:
+    """A (3, h, w) tensor in [0, 1], and its opacity (1, h, w) if it has one, as the bytes of a PNG file.
+
+    Equal pictures give equal bytes.
+    """
+    return _save(to_image(image, alpha), format="PNG", compress_level=6)
 
 
 def encode_jpeg(image: Picture, quality: int = 90) -> bytes:

@@ -61,6 +61,25 @@ def from_planes(planes: Tensor, weights: Tensor) -> Tensor:
     return torch.view_as_real(torch.fft.rfft2(planes) / (weights / SATURATION))
 
 
+def periodic(planes: Tensor) -> Tensor:
+    """The part of planes (b, c, h, w) whose opposite borders meet: what is left without a smooth part [moisan2011].
+
+    The step from one border to the other, which no picture has, else puts a bright cross into the spectrum.
+    """
+    height, width = planes.shape[2:]
+    jumps = torch.zeros_like(planes)
+    down, across = planes[:, :, -1] - planes[:, :, 0], planes[..., -1] - planes[..., 0]
+    jumps[:, :, 0] += down
+    jumps[:, :, -1] -= down
+    jumps[..., 0] += across
+    jumps[..., -1] -= across
+    y, x = (torch.arange(n, dtype=torch.float64, device=planes.device) * (2 * math.pi / n) for n in (height, width))
+    laplacian = 2 * torch.cos(y)[:, None] + 2 * torch.cos(x[: width // 2 + 1]) - 4
+    laplacian[0, 0] = -1.0  # any number: the jumps have no mean
+    smooth: Tensor = torch.fft.irfft2(torch.fft.rfft2(jumps) / laplacian.to(planes), s=(height, width))
+    return planes - smooth
+
+
 QUARTER_NYQUIST = 0.125
 """A quarter of the highest frequency a pixel grid holds, in cycles per pixel: what is above it looks like noise."""
 

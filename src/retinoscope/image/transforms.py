@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from retinoscope.image.regularizers import gaussian, normalized_pyramid
 from retinoscope.tensor.random import Draws
 
 Transform = Callable[[Tensor, Draws], Tensor]
@@ -104,6 +105,75 @@ class Resize:
         return F.interpolate(images, (self.height, self.width), mode="bilinear", antialias=True, align_corners=False)
 
 
+@dataclass(frozen=True)
+class CentreBias:
+    """A crop of `side` times the canvas, most often from its middle: a bias to one object in the centre [nguyen2016b].
+
+    With the room r that the crop leaves, its offset is normal around r / 2, deviation `window` * r, clipped to 0 to r.
+    """
+
+    side: float = 1 / 1.2
+    window: float = 0.3
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to (b, 3, side h, side w)."""
+        height, width = (max(1, round(self.side * n)) for n in images.shape[2:])
+        room = torch.tensor([images.shape[2] - height, images.shape[3] - width])
+        offsets = ((0.5 + self.window * draws.normal(2).cpu()).clamp(0, 1) * room).long().tolist()
+        items = zip(images.unbind(), offsets, strict=True)
+        return torch.stack([image[:, y : y + height, x : x + width] for image, (y, x) in items])
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Nothing is drawn in a border of `pixels`: images as they are, their gradient zero there [nguyen2016b]."""
+
+    pixels: int
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same, bit for bit."""
+        inside = torch.zeros(images.shape[2:], dtype=torch.bool, device=images.device)
+        inside[self.pixels : -self.pixels or None, self.pixels : -self.pixels or None] = True
+        return torch.where(inside, images, images.detach())
+
+
+@dataclass(frozen=True)
+class BlurGradient:
+    """Images as they are, their gradient blurred by a Gaussian of `sigma` pixels: a preconditioner [oygard2015].
+
+    It changes the way and not the goal: where a gradient is zero, so is its blur. Put it first, where it sees the
+    gradient of the whole picture; gradients of penalties pass it by.
+    """
+
+    sigma: float
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same."""
+        return preconditioned(images, lambda gradient: gaussian(gradient, self.sigma))
+
+
+@dataclass(frozen=True)
+class NormalizeGradient:
+    """Images as they are, the Laplacian bands of their gradient made equally strong [mordvintsev2015].
+
+    A preconditioner, as `BlurGradient`. After it a gradient says nothing of how steep the score is.
+    """
+
+    levels: int = 4
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """(b, 3, h, w) to the same."""
+        return preconditioned(images, lambda gradient: normalized_pyramid(gradient, self.levels))
+
+
+def preconditioned(images: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """The images themselves, whose gradient is passed through `change` on its way back."""
+    same = images.view_as(images)
+    if same.requires_grad:
+        same.register_hook(change)  # type: ignore[no-untyped-call]
+    return same
+
+
 def resample(
     images: Tensor, angle: Tensor, side: Tensor, center: Tensor, size: Sequence[int], outside: str = "reflection"
 ) -> Tensor:
@@ -132,6 +202,13 @@ def apply(transforms: Sequence[Transform], images: Tensor, draws: Draws) -> Tens
         images = transform(images, draws)
     return images
 
+
+SAMPLE: tuple[Transform, ...] = (
+    Pad(2),
+    Jitter(1),
+    Warp(tuple(1.1 ** (n / 10) for n in range(-10, 11)), tuple(map(float, range(-5, 6)))),
+)
+"""Transformation robustness alone, as in the article's comparison of regularizers [olah2017]."""
 
 LUCID: tuple[Transform, ...] = (
     Pad(12),

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from retinoscope.jobs import tasks
+from retinoscope.jobs.outcome import Outcome
 from retinoscope.jobs.plan import Job, MergeScan, ScanShard, task_of
-from retinoscope.jobs.tasks import Context, Outcome
+from retinoscope.jobs.tasks import Context
 from retinoscope.store import files
 from retinoscope.store.database import Store
 

@@ -7,10 +7,12 @@ optimised together again after a kill, and come out the same to the byte.
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
+from functools import partial
 
+from retinoscope.base.errors import BadInputError, unknown
 from retinoscope.data.imageset import ImageSet
 from retinoscope.jobs.layers import atlas_layers
 from retinoscope.network.model import Layer, Layers, Model
@@ -40,12 +42,13 @@ class Network:
 
 @dataclass(frozen=True)
 class Scanning:
-    """The settings of one scan: image set (hash and number of items), layers, examples per side."""
+    """The settings of one scan: image set (hash and number of items), layers, examples per side and per slight side."""
 
     images: str
     items: int
     layers: tuple[str, ...]
     k: int
+    few: int = 3
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,8 @@ class MergeScan(_Job):
 
 
 @dataclass(frozen=True)
-class RenderChunk(_Job):
-    """Optimise pictures of channels first to last of a layer, side `size` pixels."""
+class Pictures(_Job):
+    """Optimise pictures of channels first to last of a layer, side `size` pixels; `each` of every channel."""
 
     layer: str
     first: int
@@ -130,23 +133,58 @@ class RenderChunk(_Job):
     steps: int
     seed: int
 
+    kind = "optimised"
+
+    @property
+    def each(self) -> int:
+        """Pictures of every channel."""
+        return 1
+
     @property
     def title(self) -> str:
         """What the progress bar says."""
-        return f"{self.layer}:{self.first}-{self.last}"
+        return f"{self.kind} {self.layer}:{self.first}-{self.last}"
 
     @property
     def places(self) -> tuple[str, ...]:
         """The pictures of its channels."""
-        return tuple(f"optimised {self.layer}:{channel}" for channel in range(self.first, self.last + 1))
+        return tuple(f"{self.kind} {self.layer}:{channel}" for channel in range(self.first, self.last + 1))
 
     @property
     def guess(self) -> float:
         """Seconds it may take: a few milliseconds per picture and step at 160 pixels."""
-        return (self.last - self.first + 1) * self.steps * (self.size / 160) ** 2 * 0.006
+        return (self.last - self.first + 1) * self.each * self.steps * (self.size / 160) ** 2 * 0.006
 
 
-Job = Describe | ScanShard | MergeScan | RenderChunk
+@dataclass(frozen=True)
+class RenderChunk(Pictures):
+    """The simple pictures: what each channel answers most."""
+
+
+@dataclass(frozen=True)
+class NegativeChunk(Pictures):
+    """The other end of the spectrum: what each channel answers most negatively."""
+
+    kind = "negative"
+
+
+@dataclass(frozen=True)
+class FacetChunk(Pictures):
+    """`count` diverse pictures of each channel, kept apart from each other."""
+
+    count: int
+    kind = "facet"
+
+    @property
+    def each(self) -> int:
+        """Pictures of every channel."""
+        return self.count
+
+
+Job = Describe | ScanShard | MergeScan | RenderChunk | NegativeChunk | FacetChunk
+
+KINDS = ("optimised", "negative", "facets")
+"""Kinds of pictures that an atlas can have: simple ones, those of the least answer, and several diverse ones."""
 
 
 def task_of(job: Job) -> Task:
@@ -166,11 +204,14 @@ def plan_atlas(
     steps: int | None = None,
     seed: int = 0,
     pictures: int | None = None,
+    kinds: Sequence[str] = ("optimised",),
+    facets: int = 4,
 ) -> list[Job]:
-    """The jobs of an atlas: the network, the scan of the photos, then the pictures layer by layer.
+    """The jobs of an atlas: the network, the scan of the photos, then the pictures kind by kind and layer by layer.
 
     `layers` are names or patterns (`blocks.*`), by default `atlas_layers`; `pictures` at most so many first channels
-    of each layer get a picture, by default all. Raises UnknownNameError for a layer or recipe that does not exist.
+    of each layer get pictures, by default all. `kinds` are KINDS: negative pictures cost as much as the simple ones,
+    facets `facets` times as much. Raises UnknownNameError for a layer, recipe or kind that does not exist.
     """
     network = Network.of(model)
     chosen = find_layers(model.layers, layers) or atlas_layers(model.layers)
@@ -178,8 +219,30 @@ def plan_atlas(
     merge = MergeScan(network, scanning)
     row = find(recipe)
     row = replace(row, steps=steps or row.steps)
-    renders = [_renders(model, layer, row, size, seed, pictures) for layer in chosen]
+    makers = _makers(kinds, facets)
+    renders = [_renders(model, layer, row, size, seed, pictures, make) for make in makers for layer in chosen]
     return [Describe(network), *merge.shards, merge, *(job for jobs in renders for job in jobs)]
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the jobs of one kind of pictures, `each` of every channel."""
+
+    make: Callable[..., Job]
+    each: int = 1
+
+
+def _makers(kinds: Sequence[str], facets: int) -> list[_Maker]:
+    makers = {
+        "optimised": _Maker(RenderChunk),
+        "negative": _Maker(NegativeChunk),
+        "facets": _Maker(partial(FacetChunk, count=facets), facets),
+    }
+    if wrong := [kind for kind in kinds if kind not in makers]:
+        raise unknown("kind of pictures", wrong[0], KINDS)
+    if "facets" in kinds and facets < 2:
+        raise BadInputError(f"facets differ from each other: there must be 2 or more of a unit, came {facets}")
+    return [makers[kind] for kind in KINDS if kind in kinds]
 
 
 def find_layers(layers: Layers, patterns: Iterable[str]) -> list[Layer]:
@@ -192,15 +255,15 @@ def find_layers(layers: Layers, patterns: Iterable[str]) -> list[Layer]:
 
 
 def _renders(
-    model: Model, layer: Layer, recipe: Recipe, size: int | None, seed: int, pictures: int | None
-) -> list[RenderChunk]:
+    model: Model, layer: Layer, recipe: Recipe, size: int | None, seed: int, pictures: int | None, maker: _Maker
+) -> list[Job]:
     sample = [channel(layer.name, 0)]
     side = size or recipe.size or default_size(model, sample)
-    chunk = chunk_size(model, sample, side)
+    chunk = max(1, chunk_size(model, sample, side) // maker.each)
     settings = json.dumps(recipe.describe(), sort_keys=True)
     count = layer.channels if pictures is None else min(pictures, layer.channels)
     return [
-        RenderChunk(
+        maker.make(
             Network.of(model), layer.name, first, min(first + chunk, count) - 1,
             recipe.name, settings, side, recipe.steps, seed,
         )

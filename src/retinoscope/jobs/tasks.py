@@ -1,40 +1,36 @@
 """Run one Job: nothing is written here; what comes out are records and the bytes of files."""
 
 import io
-import json
-import math
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
 
-import torch
 from PIL import Image
 
-from retinoscope.base.errors import BadPhotosError, NoGradientError
+from retinoscope.base.errors import BadPhotosError
 from retinoscope.base.units import Unit
 from retinoscope.data.imageset import ImageSet, Photo
-from retinoscope.image.codec import decode, encode_png
-from retinoscope.jobs.plan import Describe, Job, MergeScan, RenderChunk, ScanShard
+from retinoscope.image.codec import decode
+from retinoscope.jobs.outcome import Outcome, Run
+from retinoscope.jobs.pictures import make_pictures
+from retinoscope.jobs.plan import Describe, FacetChunk, Job, MergeScan, NegativeChunk, RenderChunk, ScanShard
 from retinoscope.network.model import Layer, Model
-from retinoscope.observe.scan import Example, Scan, scan
-from retinoscope.store.files import photo_file, picture_file
+from retinoscope.observe import sample
+from retinoscope.observe.scan import SLIGHT, Example, Scan, scan
+from retinoscope.store.files import photo_file
 from retinoscope.store.records import (
     ExampleRecord,
     HistogramRecord,
     LayerRecord,
     NetworkRecord,
-    NoteRecord,
     PhotoRecord,
-    PictureRecord,
     Provenance,
     Record,
+    Side,
 )
-from retinoscope.synthesize.optimize import RESCUE_STEPS, precision
-from retinoscope.synthesize.render import Rendered, render, render_stepwise
 
 LONG_SIDE = 640
 """Pixels of a stored photo's long side, at most: wide enough for a page, a tenth of a camera's file."""
@@ -51,23 +47,6 @@ class Context:
     locate: Callable[[str], Path]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What a job made: records for the database, files by name (made one at a time), and names of files not needed now.
-
-    `skipped` are photos that could not be read, with the reason.
-    """
-
-    records: list[Record] = field(default_factory=list)
-    files: Iterable[tuple[str, bytes]] = ()
-    spent: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
-
-
-Run = Generator[float, None, Outcome]
-"""Yields the share of the job that is done, 0 to 1, and returns the Outcome."""
-
-
 def run(job: Job, context: Context) -> Run:
     """Do one job."""
     match job:
@@ -77,8 +56,8 @@ def run(job: Job, context: Context) -> Run:
             return _scan_shard(job, context)
         case MergeScan():
             return _merge_scan(job, context)
-        case RenderChunk():
-            return _render_chunk(job, context.model)
+        case RenderChunk() | NegativeChunk() | FacetChunk():
+            return make_pictures(job, context.model)
 
 
 def _describe(model: Model) -> Run:
@@ -120,7 +99,7 @@ def _merge_scan(job: MergeScan, context: Context) -> Run:
     records: list[Record] = []
     for done, name in enumerate(job.scanning.layers, 1):
         for channel in range(found.layers[name].channels):
-            records += _unit_records(found, job.network.name, Unit(name, channel), origin)
+            records += _unit_records(found, job.network.name, Unit(name, channel), job.scanning.few, origin)
         yield done / len(job.scanning.layers)
     shown = sorted({record.photo for record in records if isinstance(record, ExampleRecord)})
     photos = [context.photos.photo(photo) for photo in shown]
@@ -129,18 +108,23 @@ def _merge_scan(job: MergeScan, context: Context) -> Run:
 
 
 def _scan_provenance(job: MergeScan, model: Model) -> Provenance:
-    settings: dict[str, object] = {"scan": "top and bottom", "k": job.scanning.k, "size": list(model.input_size)}
-    settings["items"] = job.scanning.items
+    settings: dict[str, object] = {"scan": "top, bottom and slight", "k": job.scanning.k, "few": job.scanning.few}
+    settings |= {"slight": SLIGHT, "spots": sample.SIZE, "size": list(model.input_size), "items": job.scanning.items}
     return Provenance(
         version("retinoscope"), settings, None, model.weights_hash, job.scanning.images, model.device.type, "float32"
     )
 
 
-def _unit_records(found: Scan, network: str, unit: Unit, origin: Provenance) -> Iterator[Record]:
-    for place, example in enumerate(found.top(unit), 1):
-        yield _example_record(network, unit, "top", place, example, origin)
-    for place, example in enumerate(found.bottom(unit), 1):
-        yield _example_record(network, unit, "bottom", place, example, origin)
+def _unit_records(found: Scan, network: str, unit: Unit, few: int, origin: Provenance) -> Iterator[Record]:
+    sides: dict[Side, list[Example]] = {
+        "top": found.top(unit),
+        "slightly positive": found.slightly_positive(unit, few),
+        "slightly negative": found.slightly_negative(unit, few),
+        "bottom": found.bottom(unit),
+    }
+    for side, examples in sides.items():
+        for place, example in enumerate(examples, 1):
+            yield _example_record(network, unit, side, place, example, origin)
     edges, counts = found.histogram(unit)
     quantiles = {str(q): found.quantile(unit, q) for q in QUANTILES}
     low, high = found.extremes(unit)
@@ -151,11 +135,11 @@ def _unit_records(found: Scan, network: str, unit: Unit, origin: Provenance) -> 
 
 
 def _example_record(
-    network: str, unit: Unit, side: str, place: int, example: Example, origin: Provenance
+    network: str, unit: Unit, side: Side, place: int, example: Example, origin: Provenance
 ) -> ExampleRecord:
     item, box = example.item, example.box
     return ExampleRecord(
-        network, unit.layer, unit.channel, "top" if side == "top" else "bottom", place, item.photo, item.id,
+        network, unit.layer, unit.channel, side, place, item.photo, item.id,
         example.score, example.y, example.x, box.top, box.left, box.bottom, box.right, origin,
     )  # fmt: skip
 
@@ -172,59 +156,3 @@ def stored_copy(photo: Photo) -> bytes:
     stream = io.BytesIO()
     image.resize(size, Image.Resampling.LANCZOS).save(stream, format="JPEG", quality=88)
     return stream.getvalue()
-
-
-def _render_chunk(job: RenderChunk, model: Model) -> Run:
-    units = [Unit(job.layer, channel) for channel in range(job.first, job.last + 1)]
-    origin = _render_provenance(job, model)
-    steps = render_stepwise(
-        model, units, size=job.size, steps=job.steps, recipe=job.recipe, seed=job.seed, batch=len(units)
-    )
-    try:
-        while True:
-            progress = next(steps)
-            yield progress.done / progress.total
-    except StopIteration as end:
-        return _pictures(cast(Rendered, end.value), units, model.name, origin)
-    except NoGradientError as error:
-        why = {unit: _why(job, model, unit) or str(error) for unit in units}
-        return Outcome([_note(unit, model.name, text, origin) for unit, text in why.items()])
-
-
-def _why(job: RenderChunk, model: Model, unit: Unit) -> str:
-    """Why no gradient reaches an image from a unit, found by rendering it alone; empty when one does."""
-    try:
-        render(model, [unit], size=job.size, steps=RESCUE_STEPS, recipe=job.recipe, seed=job.seed)
-    except NoGradientError as error:
-        return str(error)
-    return ""
-
-
-def _render_provenance(job: RenderChunk, model: Model) -> Provenance:
-    settings: dict[str, object] = {**json.loads(job.settings), "size": job.size}
-    kind = str(precision(model.device)).removeprefix("torch.")
-    return Provenance(version("retinoscope"), settings, job.seed, model.weights_hash, None, model.device.type, kind)
-
-
-def _pictures(rendered: Rendered, units: list[Unit], network: str, origin: Provenance) -> Outcome:
-    outcome = Outcome(files=(files := []))
-    for place, (unit, image, score) in enumerate(zip(units, rendered.images, rendered.scores.tolist(), strict=True)):
-        why = rendered.unreached.get(place) or _unfit(image, score)
-        if why:
-            outcome.records.append(_note(unit, network, why, origin))
-            continue
-        file = picture_file(network, unit.layer, unit.channel)
-        files.append((file, encode_png(image)))
-        height, width = image.shape[1:]
-        where = (network, unit.layer, unit.channel, "optimised", file)
-        outcome.records.append(PictureRecord(*where, height, width, score, origin))
-    return outcome
-
-
-def _unfit(image: torch.Tensor, score: float) -> str:
-    sound = math.isfinite(score) and bool(torch.isfinite(image).all())
-    return "" if sound else "the picture or its score became NaN or infinite; the network overflows in this precision"
-
-
-def _note(unit: Unit, network: str, text: str, origin: Provenance) -> NoteRecord:
-    return NoteRecord(network, unit.layer, unit.channel, "optimised", text, origin)

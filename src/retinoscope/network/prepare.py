@@ -1,7 +1,8 @@
 """A fast frozen copy of a network: same answers, less work. The user's own module is never touched.
 
 Batch norms are folded into the convolutions before them (found on the real graph: a convolution whose output only a
-batch norm reads), memory is channels-last, and convolutions get a backward pass that is itself a convolution.
+batch norm reads), memory is channels-last, convolutions get a backward pass that is itself a convolution, and in-place
+ReLU6 keeps no copy of its input.
 """
 
 import copy
@@ -15,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from retinoscope.network.activation import InPlaceRelu6
 from retinoscope.network.convolution import FrozenConvolution
 from retinoscope.network.model import Model
 from retinoscope.network.record import forward
@@ -29,7 +31,7 @@ def prepare(model: Model, layers: Sequence[str] = (), dtype: torch.dtype = torch
     module = copy.deepcopy(model.module).eval().requires_grad_(False)
     keep = {model.layers[name].module for name in layers}
     fold(module, _example(model), keep)
-    _swap_convolutions(module, dtype)
+    _swap(module, dtype)
     module = module.to(dtype=dtype).to(memory_format=torch.channels_last)
     return replace(model, module=module)
 
@@ -128,11 +130,14 @@ class _Folded(nn.Module):
         return x
 
 
-def _swap_convolutions(module: nn.Module, dtype: torch.dtype) -> None:
-    for path, child in list(module.named_modules()):
+def _swap(module: nn.Module, dtype: torch.dtype) -> None:
+    swapped: dict[nn.Module, nn.Module] = {}  # a module that stands in several places stays one module
+    for path, child in list(module.named_modules(remove_duplicate=False)):
         if FrozenConvolution.fits(child, dtype):
             assert isinstance(child, nn.Conv2d)
-            _put(module, path, FrozenConvolution(child))
+            _put(module, path, swapped.setdefault(child, FrozenConvolution(child)))
+        elif type(child) is nn.ReLU6 and child.inplace:
+            _put(module, path, swapped.setdefault(child, InPlaceRelu6()))
 
 
 def _put(module: nn.Module, path: str, child: nn.Module) -> None:

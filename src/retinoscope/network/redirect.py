@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 
 @dataclass
@@ -23,15 +25,24 @@ class Redirect:
 
 class _Relu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, ceiling: float, redirect: Redirect) -> Tensor:
+    def forward(ctx: Any, x: Tensor, ceiling: float, items: Tensor) -> Tensor:
         ctx.save_for_backward(x)
-        ctx.ceiling, ctx.items = ceiling, redirect.items
+        ctx.ceiling, ctx.items = ceiling, items
         return x.clamp(0, ceiling)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         (x,) = ctx.saved_tensors
         return relu_gradient(x, grad, ctx.ceiling, ctx.items), None, None
+
+
+class _ReluInPlace(_Relu):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ceiling: float, items: Tensor) -> Tensor:
+        ctx.save_for_backward(x.clone())
+        ctx.ceiling, ctx.items = ceiling, items
+        ctx.mark_dirty(x)
+        return x.clamp_(0, ceiling)
 
 
 def relu_gradient(x: Tensor, grad: Tensor, ceiling: float, items: Tensor) -> Tensor:
@@ -49,30 +60,72 @@ def relu_gradient(x: Tensor, grad: Tensor, ceiling: float, items: Tensor) -> Ten
 
 @contextmanager
 def redirected(module: nn.Module) -> Iterator[Redirect]:
-    """Redirect the gradients of the module's own ReLU and ReLU6 children for the items that the yielded switch names.
+    """Redirect the gradients of every ReLU and ReLU6 in the module's own pass, for the items the yielded switch names.
 
-    Functional ReLUs keep their plain gradient. The forward pass and its values do not change.
+    Modules and functions alike, in place or not: `nn.ReLU`, `F.relu`, `torch.relu`, `x.relu_()`, and `hardtanh` from
+    zero. A ReLU written as a clamp or a maximum keeps its plain gradient. Forward values do not change.
     """
     redirect = Redirect()
-    relus = [child for child in module.modules() if type(child) in (nn.ReLU, nn.ReLU6)]
-    for relu in relus:
-        relu.forward = _replacement(relu, redirect)
+    original = module.forward
+    own = vars(module).get("forward")
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if redirect.items is None:
+            return original(*args, **kwargs)
+        # Only while the network computes: a mode left on between steps would reach into the caller's own code.
+        with _Redirecting(redirect.items):
+            return original(*args, **kwargs)
+
+    module.forward = forward
     try:
         yield redirect
     finally:
-        for relu in relus:
-            del relu.forward
+        del module.forward
+        if own is not None:
+            module.forward = own
 
 
-def _replacement(relu: nn.Module, redirect: Redirect) -> Any:
-    ceiling = 6.0 if isinstance(relu, nn.ReLU6) else float("inf")
-    original = type(relu).forward
+class _Redirecting(TorchFunctionMode):
+    """Answers every ReLU with one of redirected gradient."""
 
-    def forward(x: Tensor) -> Tensor:
-        if redirect.items is not None and x.requires_grad:
-            result: Tensor = _Relu.apply(x, ceiling, redirect)
-            return result
-        plain: Tensor = original(relu, x)
-        return plain
+    def __init__(self, items: Tensor) -> None:
+        super().__init__()
+        self.items = items
 
-    return forward
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        call = _as_relu(func, args, kwargs or {})
+        if call is None or not call.x.requires_grad:
+            return func(*args, **(kwargs or {}))
+        return (_ReluInPlace if call.in_place else _Relu).apply(call.x, call.ceiling, self.items)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of a ReLU: its input, its ceiling, and whether it overwrites its input."""
+
+    x: Tensor
+    ceiling: float
+    in_place: bool
+
+
+PLAIN = {F.relu, torch.relu, Tensor.relu, torch.relu_, Tensor.relu_}
+ALWAYS_IN_PLACE = {torch.relu_, Tensor.relu_}
+
+
+def _as_relu(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call | None:
+    """The call as that of a ReLU with a ceiling; None if it is something else."""
+    if func in PLAIN:
+        given = _named(("input", "inplace"), args, kwargs)
+        return _Call(given["input"], float("inf"), func in ALWAYS_IN_PLACE or given.get("inplace", False))
+    if func is F.relu6:
+        given = _named(("input", "inplace"), args, kwargs)
+        return _Call(given["input"], 6.0, given.get("inplace", False))
+    if func is F.hardtanh:  # what nn.ReLU6 calls
+        given = _named(("input", "min_val", "max_val", "inplace"), args, kwargs)
+        if given.get("min_val", -1.0) == 0:
+            return _Call(given["input"], float(given.get("max_val", 1.0)), given.get("inplace", False))
+    return None
+
+
+def _named(names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {**dict(zip(names, args, strict=False)), **kwargs}

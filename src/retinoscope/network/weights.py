@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from retinoscope.base.errors import BadWeightsError
 
 _NESTS = ("state_dict", "model_state_dict", "model")
-_SUFFIXES = (".safetensors", ".pth", ".pt")
+SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def load_weights(module: nn.Module, file: str | Path) -> None:
@@ -27,8 +27,8 @@ def load_weights(module: nn.Module, file: str | Path) -> None:
 
 def read_weights(file: Path) -> dict[str, Tensor]:
     """The tensors of a weights file by name; raises BadWeightsError."""
-    if file.suffix not in _SUFFIXES:
-        raise BadWeightsError(f"cannot read weights from '{file}': give a file that ends in {', '.join(_SUFFIXES)}")
+    if file.suffix not in SUFFIXES:
+        raise BadWeightsError(f"cannot read weights from '{file}': give a file that ends in {', '.join(SUFFIXES)}")
     if not file.is_file():
         raise BadWeightsError(f"no weights file '{file}'")
     content = _read_safetensors(file) if file.suffix == ".safetensors" else _read_pickle(file)

@@ -1,4 +1,4 @@
-"""Scan: which items of an image set excite each unit most and least, and how its activations are distributed.
+"""Scan: which items of an image set excite each unit most, least and slightly, and how its activations are distributed.
 
 One forward pass over the photos serves all layers asked for. Scans of parts of an image set merge into the scan of
 the whole, in any order.
@@ -23,9 +23,13 @@ from retinoscope.base.units import Unit, check_channel, parse_unit
 from retinoscope.network.model import Layer, Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
-from retinoscope.observe import histogram, tally, topk
+from retinoscope.observe import histogram, sample, tally, topk
+from retinoscope.observe.sample import Sample
 from retinoscope.observe.tally import Tally
 from retinoscope.tensor.axes import Images
+
+SLIGHT = 0.25
+"""How far from zero a slight answer lies, in standard deviations: our choice, since the article names no number."""
 
 
 @runtime_checkable
@@ -55,7 +59,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found: per layer a Tally, and the items that any ranking names, by their place in the image set.
+    """What was found: per layer a Tally, a sample of spots, and the items these name, by their place in the image set.
 
     `k` items are kept per unit and side; `size` (h, w) is what the network was shown; `count` items were seen.
     """
@@ -66,6 +70,7 @@ class Scan:
     tallies: Mapping[str, Tally]
     items: Mapping[int, Item]
     count: int
+    sample: Sample
 
     def top(self, unit: Unit | str, n: int | None = None) -> list[Example]:
         """The photos with the largest activation, best first; at most `n` of the k kept, each with its best item."""
@@ -75,14 +80,39 @@ class Scan:
         """The items whose largest negative activation lies deepest, lowest first."""
         return self._examples(unit, "bottom", n)
 
+    def slightly_positive(self, unit: Unit | str, n: int = 3) -> list[Example]:
+        """Photos with a spot where the unit answers about a quarter of its standard deviation, nearest first.
+
+        Of the spots of the sample with a positive answer those nearest to SLIGHT deviations, at most `n` photos, each
+        with its nearest spot; none where no spot's answer is positive [olah2017].
+        """
+        return self._slight(unit, SLIGHT, n)
+
+    def slightly_negative(self, unit: Unit | str, n: int = 3) -> list[Example]:
+        """Photos with a spot where the unit answers about minus a quarter of its deviation, nearest first.
+
+        There are none after a ReLU: look at the layer before it, which `pre_activation` names.
+        """
+        return self._slight(unit, -SLIGHT, n)
+
+    def _slight(self, unit: Unit | str, share: float, n: int) -> list[Example]:
+        layer, channel = self._find(unit)
+        values = self.sample.values[layer.name][:, channel]
+        near = sample.nearest(values, share * self.deviation(unit))
+        places, spots = self.sample.places.tolist(), sample.positions(self.sample.spots, layer.size).tolist()
+        chosen = sample.first_of_each([self.items[places[spot]].photo for spot in near])[:n]
+        return [self._example(layer, float(values[near[i]]), places[near[i]], *spots[near[i]]) for i in chosen]
+
     def _examples(self, unit: Unit | str, side: Literal["top", "bottom"], n: int | None) -> list[Example]:
         layer, channel = self._find(unit)
         found, sign = self.tallies[layer.name], 1 if side == "top" else -1
         rows = topk.entries(found.top if side == "top" else found.bottom, channel)
-        return [self._example(layer, sign * score, place, spot) for score, place, spot in rows][:n]
+        return [self._example(layer, sign * score, place, *divmod(spot, found.width)) for score, place, spot in rows][
+            :n
+        ]
 
-    def _example(self, layer: Layer, score: float, place: int, spot: int) -> Example:
-        item, (y, x) = self.items[place], divmod(spot, self.tallies[layer.name].width)
+    def _example(self, layer: Layer, score: float, place: int, y: int, x: int) -> Example:
+        item = self.items[place]
         box = layer.field.box(y, x) if not layer.field.whole else Box(0, 0, *self.size)
         return Example(item, score, y, x, box.clip(*self.size).within(item.box, *self.size))
 
@@ -111,6 +141,11 @@ class Scan:
         counts = self._counts(unit)[0]
         return float(self.tallies[layer.name].total[channel] / counts.sum())
 
+    def deviation(self, unit: Unit | str) -> float:
+        """Standard deviation of all activations, to within the width of the histogram's bins."""
+        counts, exponent, _, _ = self._counts(unit)
+        return histogram.deviation(counts, exponent)
+
     def _counts(self, unit: Unit | str) -> tuple[NDArray[np.int64], int, float, float]:
         layer, channel = self._find(unit)
         if not self.count:
@@ -136,9 +171,8 @@ class Scan:
         if both := sorted(self.items.keys() & other.items.keys()):
             raise BadInputError(f"both scans have seen '{self.items[both[0]].id}'; merge scans of separate items")
         tallies = {name: tally.merge(found, other.tallies[name]) for name, found in self.tallies.items()}
-        return _kept(
-            replace(self, tallies=tallies, items={**self.items, **other.items}, count=self.count + other.count)
-        )
+        items, spots = {**self.items, **other.items}, sample.merge(self.sample, other.sample)
+        return _kept(replace(self, tallies=tallies, items=items, count=self.count + other.count, sample=spots))
 
     def save(self, file: str | Path) -> None:
         """Write the scan as one .npz file, whole or not at all."""
@@ -178,33 +212,37 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
             keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
             maps = {name: trace[name].cpu() for name in chosen}
             trace.clear()
-            waiting = counting.submit(_count, waiting.result(), maps, keys)
+            waiting = counting.submit(_count, waiting.result(), maps, keys, here)
         found = waiting.result()
     done = tally.ranked(list(found.tallies.values()), found.ranking)
-    return _kept(Scan(k, model.input_size, chosen, dict(zip(chosen, done, strict=True)), seen, len(seen)))
+    tallies = dict(zip(chosen, done, strict=True))
+    return _kept(Scan(k, model.input_size, chosen, tallies, seen, len(seen), found.sample))
 
 
 @dataclass(frozen=True)
 class _Found:
-    """What a scan has found so far: a tally per layer, and one ranking of all layers' channels."""
+    """What a scan has found so far: a tally per layer, one ranking of all layers' channels, and the sample of spots."""
 
     tallies: Mapping[str, Tally]
     ranking: topk.Ranking
+    sample: Sample
 
     @classmethod
     def empty(cls, layers: Mapping[str, Layer], k: int) -> "_Found":
         tallies = {name: Tally.empty(layer.channels, k) for name, layer in layers.items()}
-        return cls(tallies, topk.Ranking.empty(2 * sum(layer.channels for layer in layers.values()), k))
+        channels = {name: layer.channels for name, layer in layers.items()}
+        return cls(tallies, topk.Ranking.empty(2 * sum(channels.values()), k), Sample.empty(channels))
 
 
 @torch.inference_mode()
-def _count(found: _Found, maps: dict[str, Tensor], keys: Tensor) -> _Found:
+def _count(found: _Found, maps: dict[str, Tensor], keys: Tensor, items: dict[int, Item]) -> _Found:
     """Let a batch in."""
     flats = {name: tally.flatten(batch) for name, batch in maps.items()}
     updates = {name: _update(name, found.tallies[name], flats[name], maps[name].shape[3]) for name in maps}
     extremes = [(high, low) for _, high, low in updates.values()]
     ranking = tally.rank(found.ranking, list(flats.values()), extremes, keys)
-    return _Found({name: update[0] for name, update in updates.items()}, ranking)
+    spots = sample.enter(found.sample, items, maps)
+    return _Found({name: update[0] for name, update in updates.items()}, ranking, spots)
 
 
 def _key(photo: str) -> int:
@@ -222,7 +260,7 @@ def _update(
 
 
 def _kept(found: Scan) -> Scan:
-    """Without the items that no ranking names."""
+    """Without the items that neither a ranking nor the sample names."""
     ranked = [ranking.places.flatten() for t in found.tallies.values() for ranking in (t.top, t.bottom)]
-    named = set(torch.cat(ranked).tolist()) - {-1}
+    named = set(torch.cat([*ranked, found.sample.places]).tolist()) - {-1}
     return replace(found, items={place: found.items[place] for place in sorted(named)})

@@ -16,11 +16,12 @@ from retinoscope.base.boxes import Box, Item
 from retinoscope.base.errors import StoreError
 from retinoscope.network.model import Layer, ReceptiveField
 from retinoscope.observe.histogram import Histogram
+from retinoscope.observe.sample import Sample
 from retinoscope.observe.scan import Scan
 from retinoscope.observe.tally import Tally
 from retinoscope.observe.topk import Ranking
 
-VERSION = 1
+VERSION = 2
 
 
 def save(scan: Scan, file: Path) -> None:
@@ -36,6 +37,8 @@ def save(scan: Scan, file: Path) -> None:
     arrays = {"words": np.frombuffer(json.dumps(words).encode(), np.uint8)}
     for index, name in enumerate(scan.layers):
         arrays |= {f"{index}.{part}": array for part, array in _arrays(scan.tallies[name]).items()}
+        arrays[f"{index}.values"] = scan.sample.values[name].numpy()
+    arrays |= {part: getattr(scan.sample, part).numpy() for part in ("keys", "places", "spots")}
     try:
         _write(file, arrays)
     except OSError as error:
@@ -77,7 +80,11 @@ def load(file: Path) -> Scan:
     layers = [_layer(row) for row in words["layers"]]
     tallies = {layer.name: _tally(arrays, index) for index, layer in enumerate(layers)}
     items = {place: _item(row) for place, row in words["items"]}
-    return Scan(words["k"], tuple(words["size"]), {a.name: a for a in layers}, tallies, items, words["count"])
+    keys, places, spots = (torch.from_numpy(arrays[part]) for part in ("keys", "places", "spots"))
+    values = {layer.name: torch.from_numpy(arrays[f"{index}.values"]) for index, layer in enumerate(layers)}
+    sample = Sample(keys, places, spots, values)
+    named = {layer.name: layer for layer in layers}
+    return Scan(words["k"], tuple(words["size"]), named, tallies, items, words["count"], sample)
 
 
 def _tally(arrays: dict[str, NDArray[Any]], index: int) -> Tally:

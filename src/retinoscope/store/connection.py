@@ -11,8 +11,10 @@ from retinoscope.base.errors import StoreError
 from retinoscope.store import lock
 
 FILE = "store.db"
-VERSION = 1
-"""The version of schema.sql; a store of a newer one is refused."""
+VERSION = 2
+"""The version of schema.sql; a store of a newer one is refused, one of an older one is read and not written to.
+
+2 added the slight sides of examples and the peaks of pictures."""
 
 
 def empty(folder: Path) -> bool:
@@ -39,7 +41,7 @@ def connect_writer(folder: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         if not connection.execute("SELECT 1 FROM sqlite_master").fetchall():
             _lay_out(connection)
-        _check_version(connection, folder)
+        _check_version(connection, folder, oldest=VERSION)
     except sqlite3.OperationalError:
         connection.close()
         raise
@@ -76,7 +78,7 @@ def connect_reader(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def _check_version(connection: sqlite3.Connection, folder: Path) -> None:
+def _check_version(connection: sqlite3.Connection, folder: Path, oldest: int = 1) -> None:
     found: Sequence[Any] | None = connection.execute("SELECT value FROM meta WHERE key = 'schema'").fetchone()
     if found is None:
         raise StoreError(f"{folder / FILE} names no schema version; it is not a store of this program")
@@ -84,6 +86,11 @@ def _check_version(connection: sqlite3.Connection, folder: Path) -> None:
         raise StoreError(
             f"the store {folder} has schema version {found[0]}, and this program knows versions up to {VERSION}; "
             "update retinoscope"
+        )
+    if int(found[0]) < oldest:
+        raise StoreError(
+            f"the store {folder} has schema version {found[0]}, of an older retinoscope; this one can serve and export "
+            f"it, but writes version {VERSION}: name a new folder to make the atlas again"
         )
 
 

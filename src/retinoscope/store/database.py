@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +84,9 @@ class Store:
 
     def close(self) -> None:
         """Close the database, and let the next writer in."""
+        if self.held is not None:  # readers may stay: without this, the file alone would not hold the last results
+            with suppress(sqlite3.DatabaseError):
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self.connection.close()
         if self.held is not None:
             self.held.release()
@@ -98,7 +101,7 @@ class Store:
     def write(self, records: Iterable[Record], task: Task) -> None:
         """Write a task's records and mark it done, in one transaction: all or nothing.
 
-        A record replaces the older one of its key, a unit's examples replace all its older ones, photos that no
+        A record replaces the older one of its key, a unit's examples and facets all its older ones, photos that no
         example shows any more go, and so do all results of a network whose weights changed. Older tasks that own one
         of the task's places count as not done from here on. Raises StoreError on a full disk.
         """
@@ -165,8 +168,8 @@ class Store:
         return self._records(NoteRecord, "network = ? AND layer = ? ORDER BY channel, kind", network, layer)
 
     def examples(self, network: str, layer: str, channel: int) -> list[ExampleRecord]:
-        """A unit's examples: the top ones first, each side from its strongest on."""
-        where = f"{_UNIT} ORDER BY side = 'top' DESC, place"
+        """A unit's examples from the top to the bottom side, each side from its first on."""
+        where = f"{_UNIT} ORDER BY side DESC, place"  # from top to bottom is the alphabet backwards
         return self._records(ExampleRecord, where, network, layer, channel)
 
     def histogram(self, network: str, layer: str, channel: int) -> HistogramRecord | None:
@@ -223,10 +226,13 @@ def _clear(run: sqlite3.Connection, by_kind: ByKind) -> None:
         _clear_network(run, network)
     units = {(r.network, r.layer, r.channel) for r in by_kind[ExampleRecord] if isinstance(r, ExampleRecord)}
     run.executemany(f"DELETE FROM example WHERE {_UNIT}", units)
-    # A unit has either a picture of a kind or a note that says why not.
-    for kind, table in ((PictureRecord, "note"), (NoteRecord, "picture")):
-        keys = [(r.network, r.layer, r.channel, r.kind) for r in by_kind[kind] if isinstance(r, kind)]
-        run.executemany(f"DELETE FROM {table} WHERE {_UNIT} AND kind = ?", keys)
+    # A unit has either pictures of a family ('facet' of 'facet 2') or a note that says why not, none of them stale.
+    made = [*by_kind[PictureRecord], *by_kind[NoteRecord]]
+    kinds = (r for r in made if isinstance(r, PictureRecord | NoteRecord))
+    families = {(r.network, r.layer, r.channel, r.kind.split()[0]) for r in kinds}
+    for table in ("note", "picture"):
+        where = f"{_UNIT} AND (kind = ? OR kind LIKE ? || ' %')"
+        run.executemany(f"DELETE FROM {table} WHERE {where}", [(*family, family[3]) for family in families])
 
 
 def _clear_network(run: sqlite3.Connection, record: Record) -> None:

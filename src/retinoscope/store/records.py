@@ -75,6 +75,11 @@ class PictureRecord:
     width: int
     score: float
     provenance: Provenance
+    peak: float | None = None
+
+
+Side = Literal["top", "slightly positive", "slightly negative", "bottom"]
+"""Where on the scale of a unit's answers an example lies."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class ExampleRecord:
     network: str
     layer: str
     channel: int
-    side: Literal["top", "bottom"]
+    side: Side
     place: int
     photo: str
     item: str

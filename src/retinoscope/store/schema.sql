@@ -42,19 +42,20 @@ CREATE INDEX photo_by_file ON photo (file);
 
 CREATE TABLE picture (
   network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
-  kind TEXT NOT NULL,               -- 'optimised'; later kinds stand beside it
+  kind TEXT NOT NULL,               -- 'optimised', 'negative' (of the least answer), 'facet 1', 'facet 2' ...
   file TEXT NOT NULL,
   height INTEGER NOT NULL, width INTEGER NOT NULL,
-  score REAL NOT NULL,
+  score REAL NOT NULL,              -- the unit's mean activation over the picture (a class: its logit)
   provenance TEXT NOT NULL REFERENCES provenance (id),
+  peak REAL,                        -- its largest activation at any position; of a negative picture the smallest
   PRIMARY KEY (network, layer, channel, kind)
 ) WITHOUT ROWID;
 CREATE INDEX picture_by_file ON picture (file);   -- the explorer asks it before it sends a file
 
 CREATE TABLE example (
   network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
-  side TEXT NOT NULL CHECK (side IN ('top', 'bottom')),
-  place INTEGER NOT NULL,           -- 1 is the strongest of its side
+  side TEXT NOT NULL CHECK (side IN ('top', 'slightly positive', 'slightly negative', 'bottom')),
+  place INTEGER NOT NULL,           -- 1 is the strongest of its side; of a slight side, the nearest to a quarter sigma
   photo TEXT NOT NULL REFERENCES photo (id),
   item TEXT NOT NULL,               -- ImageSet's item id (a tile of the photo)
   score REAL NOT NULL,

@@ -247,7 +247,8 @@ def strides(evidence: Evidence) -> Finding:
 
 def grid(gradient: Images) -> dict[int, float]:
     """How much the size of a gradient (b, 3, h, w) repeats after 2, 4, 8 and 16 pixels: `periodicity`, mean over b."""
-    size = gradient.square().sum(1).sqrt()
+    largest = gradient.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-30)  # squares neither overflow nor vanish
+    size = (gradient / largest).square().sum(1).sqrt()
     periods = [period for period in (2, 4, 8, 16) if 2 * (period + 1) <= min(size.shape[1:])]
     return {period: float(periodicity(size, period).mean()) for period in periods}
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.base.errors import BadInputError, BadUnitError
@@ -157,20 +158,30 @@ def direction(layer: str, vector: Sequence[float] | Tensor, power: float = 0.0) 
         maps = trace[layer].float()
         if maps.shape[1] != len(v):
             raise BadUnitError(f"direction for {layer} must have {maps.shape[1]} values; came {len(v)}")
-        return _projection(maps, v.to(maps.device), power).mean((1, 2))
+        return projection(maps, v[:, None, None], power).mean((1, 2))
 
-    shown = ", ".join(f"{value:.3g}" for value in v[:3].tolist()) + (", ..." if len(v) > 3 else "")
-    name = f"direction({layer}, [{shown}]{f', power={power:g}' if power else ''})"
-    return Objective(name, frozenset([layer]), evaluate)
+    return Objective(f"direction({layer}, {shown(v, power)})", frozenset([layer]), evaluate)
 
 
-def _projection(maps: Maps, v: Tensor, power: float) -> Tensor:
-    dot: Tensor = torch.einsum("bcyx,c->byx", maps, v)
-    if not power:
-        return dot
-    cosine = dot / (maps.norm(dim=1) * v.norm() + 1e-4)  # Lucid's epsilon
-    weighted: Tensor = dot * cosine.clamp(min=0.1) ** power
-    return weighted
+def projection(maps: Maps, v: Tensor, power: float = 0.0) -> Float[Tensor, "b y x"]:
+    """<a, v> * max(0.1, cos(a, v)) ** power at each position, for v (c, y, x) or (c, 1, 1)."""
+    v = v.to(maps)
+    dot: Tensor = (maps * v).sum(1)
+    return dot * cosine(maps, v).clamp(min=0.1) ** power if power else dot
+
+
+def cosine(maps: Maps, v: Tensor) -> Float[Tensor, "b y x"]:
+    """Cosine of the answers and v (c, y, x) or (c, 1, 1) at each position."""
+    v = v.to(maps)
+    lengths: Tensor = maps.norm(dim=1) * v.norm(dim=-3)
+    return (maps * v).sum(1) / (lengths + 1e-4)  # Lucid's epsilon
+
+
+def shown(v: Tensor, power: float = 0.0) -> str:
+    """The first numbers of a vector, for a formula."""
+    flat = v.flatten()
+    text = ", ".join(f"{value:.3g}" for value in flat[:3].tolist()) + (", ..." if len(flat) > 3 else "")
+    return f"[{text}]{f', power={power:g}' if power else ''}"
 
 
 def _plane(trace: Trace, unit: Unit) -> Tensor:

@@ -2,15 +2,37 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from retinoscope.base.errors import unknown
 from retinoscope.image.canvas import Canvas, Fourier, Pixels
-from retinoscope.image.transforms import ARTICLE, LUCID, ROBUST, Transform
+from retinoscope.image.corrections import (
+    Bilateral,
+    Blur,
+    ClipSmallAbsoluteBenefit,
+    ClipSmallNorms,
+    Decay,
+    Denoise,
+)
+from retinoscope.image.magnitude import FixedMagnitude
+from retinoscope.image.plain import Raw
+from retinoscope.image.transforms import (
+    ARTICLE,
+    LUCID,
+    ROBUST,
+    SAMPLE,
+    BlurGradient,
+    CentreBias,
+    Jitter,
+    Pad,
+    Transform,
+)
 from retinoscope.network.model import Model
-from retinoscope.synthesize.ascent import Ascent, adam
+from retinoscope.synthesize.ascent import Ascent, Progress, adam, gradient, nadam, normalised
 from retinoscope.synthesize.natural import sample_habits
 from retinoscope.synthesize.objectives import Objective
 from retinoscope.synthesize.optimize import Correction
+from retinoscope.synthesize.penalties import L1, blur_input_each_step, total_variation
 
 Prior = Callable[[Model, int], tuple[Objective, ...]]
 """Makes the penalties that depend on the network, for pictures of a side in pixels."""
@@ -56,6 +78,30 @@ class Recipe:
         }
 
 
+BYTE = 1 / 255
+"""A step of one in the units of pixels 0 to 255, in which the older papers give their rates."""
+
+
+def bright(batch: int, size: int) -> Raw:
+    """Pixels around light grey, N(175, 8^2) of 255: the start of [nguyen2016b]."""
+    return Raw(batch, size, 175 * BYTE, 8 * BYTE)
+
+
+def _cure(name: str, origin: str, views: tuple[Transform, ...] = (), **changes: Any) -> Recipe:
+    """`naive` with one thing more."""
+    return Recipe(name, origin, Pixels, views, 512, 0.05, 128, **changes)
+
+
+def _yosinski(name: str, what: str, steps: int, rate: float, ascent: Ascent, *corrections: Correction) -> Recipe:
+    """A row of the tool of [yosinski2015], whose rates are for pixels of 0 to 255."""
+    return Recipe(name, f"yosinski2015: {what}", Raw, (), steps, rate * BYTE**2, 224, ascent, (), corrections)
+
+
+def _octave(name: str, what: str, steps: int, *corrections: Correction) -> Recipe:
+    """An octave of [nguyen2016b]: steps of one grey level on average."""
+    return Recipe(name, f"nguyen2016b: {what}", bright, (CentreBias(),), steps, BYTE, 224, normalised, (), corrections)
+
+
 RECIPES = {
     "robust": Recipe("robust", "ours: independent turned crops at several scales", Fourier, ROBUST, 256, 0.05, None),
     "lucid": Recipe("lucid", "lucid2018: render_vis and standard_transforms", Fourier, LUCID, 512, 0.05, 128),
@@ -71,7 +117,49 @@ RECIPES = {
         prior=sample_habits,
     ),
     "naive": Recipe("naive", "olah2017: the enemy, pixels without any regularization", Pixels, (), 512, 0.05, 128),
+    "l1": _cure("l1", "olah2017: its notebook", penalties=(-0.05 * L1(constant=0.5),)),
+    "total-variation": _cure("total-variation", "olah2017: its notebook", penalties=(-0.25 * total_variation(),)),
+    "blur": _cure("blur", "olah2017: its notebook", penalties=(-1.0 * blur_input_each_step(),)),
+    "bilateral": _cure("bilateral", "tyka2016; numbers ours", corrections=(Bilateral(1.0, 0.1, every=4),)),
+    "gradient-blur": _cure("gradient-blur", "oygard2015; numbers ours", (BlurGradient(2.0),)),
+    "jitter": _cure("jitter", "mordvintsev2015; numbers ours", (Pad(8), Jitter(16))),
+    "transformation-robustness": _cure("transformation-robustness", "olah2017: its notebook", SAMPLE),
+    "decorrelated": Recipe("decorrelated", "olah2017: preconditioning alone", Fourier, (), 512, 0.05, 128),
+    "maco": Recipe("maco", "fel2023; views and rate ours", FixedMagnitude, ROBUST, 256, 0.2, None, nadam),
+    "yosinski-1": _yosinski(
+        "yosinski-1", "blur, small norms clipped", 500, 100, Progress(2.0), Blur(0.5), ClipSmallNorms(50)
+    ),
+    "yosinski-2": _yosinski(
+        "yosinski-2", "decay, small norms clipped", 750, 100, gradient, Decay(0.3), ClipSmallNorms(20)
+    ),
+    "yosinski-3": _yosinski("yosinski-3", "decay and blur, most figures", 1000, 100, gradient, Decay(1e-4), Blur(1.0)),
+    "yosinski-4": _yosinski(
+        "yosinski-4",
+        "blur, small contributions clipped",
+        1000,
+        1e8,
+        Progress(2.0),
+        Blur(0.5),
+        ClipSmallAbsoluteBenefit(90),
+    ),
+    "mean-image": _octave("mean-image", "first octave, to be started from a mean image", 190, Denoise(0.4, 0.4, 190)),
+    "centre-bias": _octave("centre-bias", "third octave, crops near the centre", 150, Denoise(0.01, 2.0, 150)),
 }
+
+FAMILIES = (
+    "naive",
+    "l1",
+    "total-variation",
+    "blur",
+    "bilateral",
+    "gradient-blur",
+    "jitter",
+    "transformation-robustness",
+    "decorrelated",
+    "robust",
+)
+"""The article's families of regularization, by recipe, from weak to strong: none, frequency penalties, transformation
+robustness, preconditioning, and what our default makes of the last two [olah2017]."""
 
 
 def find(recipe: str | Recipe) -> Recipe:

@@ -17,7 +17,7 @@ from retinoscope.synthesize.objectives import Objective, as_objective, check
 from retinoscope.synthesize.optimize import optimize
 from retinoscope.synthesize.reach import why_unreached
 from retinoscope.synthesize.recipes import Recipe, find
-from retinoscope.synthesize.score import Target, groups, layers_of, names, resize, score
+from retinoscope.synthesize.score import Target, groups, judge, layers_of, names, observe, resize, score
 from retinoscope.tensor.axes import Images, Scores
 from retinoscope.tensor.random import Draws
 
@@ -61,16 +61,23 @@ class Rendered:
         return f"Rendered({', '.join(lines)})"
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write one PNG per picture into `folder`, named after its objective; gives the paths."""
+        """Write one PNG per picture into `folder`, named after its objective; gives the paths.
+
+        Transparent pictures are written with their opacity.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         paths = [folder / f"{_file_name(name)}.png" for name in names(self.objectives)]
-        for path, image in zip(paths, self.images, strict=True):
-            path.write_bytes(encode_png(image))
+        for path, image, alpha in zip(paths, self.images, self._alphas(), strict=True):
+            path.write_bytes(encode_png(image, alpha))
         return paths
 
+    def _alphas(self) -> list[Tensor] | list[None]:
+        return [None] * len(self) if self.alpha is None else list(self.alpha)
+
     def _repr_png_(self) -> bytes:
-        return encode_png(torch.cat(list(self.images), dim=2))
+        side_by_side = None if self.alpha is None else torch.cat(list(self.alpha), dim=2)
+        return encode_png(torch.cat(list(self.images), dim=2), side_by_side)
 
 
 def _file_name(formula: str) -> str:
@@ -150,8 +157,9 @@ def render_stepwise(
     if len(unreached) == len(items):
         raise NoGradientError(unreached[0])
     pictures = torch.cat(images)
-    scores = final_scores(model, items, pictures, chunk)
-    return Rendered(pictures, scores, tuple(items), plan, seed, unreached, torch.cat(alphas) if alphas else None)
+    alpha = torch.cat(alphas) if alphas else None
+    scores = final_scores(model, items, pictures, chunk, alpha)
+    return Rendered(pictures, scores, tuple(items), plan, seed, unreached, alpha)
 
 
 def starting(images: Tensor, batch: int, side: int) -> Images:
@@ -209,13 +217,26 @@ def chunk_size(model: Model, items: Sequence[Objective], side: int) -> int:
 
 
 @torch.no_grad()
-def final_scores(model: Model, items: Sequence[Objective], images: Images, chunk: int = LARGEST_CHUNK) -> Scores:
-    """The objectives (b,) of finished images in float32, without transforms."""
+def final_scores(
+    model: Model,
+    items: Sequence[Objective],
+    images: Images,
+    chunk: int = LARGEST_CHUNK,
+    alpha: Tensor | None = None,
+) -> Scores:
+    """The objectives (b,) of finished images in float32, without transforms; transparent ones are laid on mid-grey."""
     exact = prepare(model, layers_of(items))
     parts = chunks(items, chunk)
-    pictures = torch.split(images, [len(part) for part in parts])
-    whole = [apply(resize(model), some, Draws(0, [])) for some in pictures]
-    return torch.cat([score(exact, part, some) for part, some in zip(parts, whole, strict=True)])
+    sizes = [len(part) for part in parts]
+    shown = images if alpha is None else alpha * images + (1 - alpha) * 0.5
+    views = [apply(resize(model), some, Draws(0, [])) for some in torch.split(shown, sizes)]
+    pictures = torch.split(images, sizes)
+    alphas = [None] * len(parts) if alpha is None else torch.split(alpha, sizes)
+    scores = [
+        judge(part, observe(exact, layers_of(part), view, some, opacity))
+        for part, view, some, opacity in zip(parts, views, pictures, alphas, strict=True)
+    ]
+    return torch.cat(scores)
 
 
 @torch.no_grad()

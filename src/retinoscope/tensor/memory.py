@@ -4,7 +4,7 @@ import ctypes
 import sys
 
 _MMAP_MAX, _TRIM_THRESHOLD = -4, -1  # glibc's malloc.h
-_KEEP = 2**31 - 1
+_NEVER = -1  # read as a size, larger than any: one step of a deep network frees more than the largest positive int
 
 
 def keep_memory() -> bool:
@@ -17,4 +17,4 @@ def keep_memory() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(mallopt(*pair) for pair in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _KEEP)))
+    return mallopt is not None and all(mallopt(*pair) for pair in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, _NEVER)))

@@ -28,6 +28,12 @@ class Draws:
     def __len__(self) -> int:
         return len(self.generators)
 
+    def every(self, step: int) -> "Draws":
+        """The draws of the items 0, step, 2 step, and so on: the same generators, which both advance."""
+        some = Draws(0, [], self.device)
+        some.generators = self.generators[::step]
+        return some
+
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), (b, *shape)."""
         return torch.stack([torch.rand(shape, generator=g) for g in self.generators]).to(self.device)

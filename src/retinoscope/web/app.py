@@ -19,6 +19,7 @@ from retinoscope.store.connection import FILE
 from retinoscope.web import pages, queries, render, search, urls
 from retinoscope.web.pages import MissingPageError, Page
 from retinoscope.web.queries import View
+from retinoscope.web.reader import Reader
 from retinoscope.web.serve import check
 
 STATIC = Path(__file__).parent / "static"
@@ -132,13 +133,12 @@ def _stamp(file: Path) -> tuple[int, int]:
 
 
 def _picture(store: Path) -> Answer:
-    root = store.resolve()
+    root, reader = store.resolve(), Reader(store)
 
     def answer(request: Request) -> Response:
         name: str = request.path_params["file"]
         path = (root / name).resolve()
-        with queries.reading(store) as db:
-            known = queries.has_file(db, name)
+        known = reader.has_file(name)
         # A store may come from someone else: what its tables name must still be an image inside its folder.
         if not known or not path.is_relative_to(root) or path.suffix.lower() not in IMAGES or not path.is_file():
             raise MissingPageError(f"no picture '{name}' in this store")

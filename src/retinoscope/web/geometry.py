@@ -1,11 +1,12 @@
 """Where things lie on a page, in per cent: boxes on photos, patches cut by them, and the bars of a histogram."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from retinoscope.base.boxes import Box
+from retinoscope.web import spectrum
 
 Patch = dict[str, Any]
 
@@ -56,10 +57,13 @@ def _inside(patch: Patch) -> tuple[Box, float, float]:
     return box, height, width
 
 
-def plot(histogram: dict[str, Any], top: list[float], bottom: list[float]) -> dict[str, Any]:
+def plot(
+    histogram: dict[str, Any], top: list[float], bottom: list[float], panels: Sequence[float | None] = ()
+) -> dict[str, Any]:
     """A histogram as bars, ticks and marks in per cent of the plot, for counts and for their logarithms.
 
-    The axis spans the bins that hold anything, and the examples' scores.
+    The axis spans the bins that hold anything, the examples' scores, and the values of the spectrum's panels unless
+    they lie further away than the rest is wide: those stand at the edge.
     """
     edges, counts = list(map(float, histogram["edges"])), list(map(int, histogram["counts"]))
     bins = [(low, high, count) for (low, high), count in zip(pairwise(edges), counts, strict=True) if count > 0]
@@ -67,6 +71,7 @@ def plot(histogram: dict[str, Any], top: list[float], bottom: list[float]) -> di
     ends = [end for end in ends if math.isfinite(end)] or [0.0, 1.0]
     first, last = min(ends), max(ends)
     last = last if last > first else first + 1
+    first, last = spectrum.reach(first, last, [value for value in panels if value is not None])
 
     def across(value: float) -> float:
         return round(100 * (min(max(value, first), last) - first) / (last - first), 3)
@@ -82,6 +87,7 @@ def plot(histogram: dict[str, Any], top: list[float], bottom: list[float]) -> di
         "quantiles": _quantile_marks(histogram["quantiles"], across),
         "top": [(across(score), score) for score in top],
         "bottom": [(across(score), score) for score in bottom],
+        "pins": spectrum.pins(panels, across, first, last),
         "zero": across(0.0) if first < 0 < last else None,
     }
 

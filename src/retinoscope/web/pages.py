@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retinoscope.base.errors import UnknownNameError, unknown
-from retinoscope.web import queries, urls
+from retinoscope.web import queries, spectrum, urls
 from retinoscope.web.queries import Row, View
 
 STRIP = 12
@@ -188,12 +188,14 @@ def _beside(layers: list[Row], row: Row) -> tuple[Row | None, Row | None]:
 
 
 def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
-    """A unit: its pictures, examples, histogram, and how they were made."""
+    """A unit: its pictures, examples, spectrum, histogram, and how they were made."""
     owner, layers, row = _find_layer(db, network_name, layer_name)
     number = _find_channel(row, channel)
     key = (owner["name"], row["name"], number)
     histogram = queries.unit_histogram(db, *key)
     pictures, examples = queries.unit_pictures(db, *key), queries.unit_examples(db, *key)
+    shown, sides = [_picture(row) for row in pictures], [_example(row) for row in examples]
+    notes = queries.unit_notes(db, *key)
     text, path = f"{row['name']}:{number}", urls.unit(*key)
     data = {
         "network": owner["name"],
@@ -202,15 +204,22 @@ def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
         "text": text,
         "url": path,
         "class": owner["labels"][number] if _is_output(owner, layers, row) else None,
-        "pictures": [_picture(picture) for picture in pictures],
-        "notes": queries.unit_notes(db, *key),
-        "top": [_example(row) for row in examples if row["side"] == "top"],
-        "bottom": [_example(row) for row in examples if row["side"] == "bottom"],
+        "pictures": shown,
+        "notes": notes,
+        "spectrum": spectrum.panels(shown, sides, notes),
+        **{_key(side): [row for row in sides if row["side"] == side] for side in _SIDES},
         "histogram": histogram and {key: histogram[key] for key in _HISTOGRAM},
         **_unit_neighbours(db, layers, row, number),
         "provenance": _provenances(db, pictures, examples, histogram),
     }
     return Page("unit.html", path, f"{text} · {owner['name']}", data)
+
+
+_SIDES = ("top", "slightly positive", "slightly negative", "bottom")
+
+
+def _key(side: str) -> str:
+    return side.replace(" ", "_")
 
 
 _HISTOGRAM = ("edges", "counts", "quantiles", "minimum", "maximum", "mean")
@@ -231,11 +240,12 @@ def _unit_neighbours(db: View, layers: list[Row], row: Row, channel: int) -> Row
 
 def _picture(row: Row) -> Row:
     shown = {key: row[key] for key in ("kind", "height", "width", "score", "provenance")}
-    return {"url": urls.media(row["file"])} | shown
+    peak = row.get("peak")  # stores of schema 1 have none
+    return {"url": urls.media(row["file"])} | shown | {"peak": peak}
 
 
 def _example(row: Row) -> Row:
-    shown = {key: row[key] for key in ("place", "score", "photo", "item", "label", "credit", "provenance")}
+    shown = {key: row[key] for key in ("side", "place", "score", "photo", "item", "label", "credit", "provenance")}
     return shown | {"position": [row["y"], row["x"]], "patch": _patch(row)}
 
 

@@ -125,7 +125,11 @@ def labels(db: View, network: str, layer: str) -> dict[int, list[str]]:
 
 def strip(db: View, network: str, layer: str, count: int) -> list[Row]:
     """Pictures of a layer's first units, or their strongest examples while there are no pictures."""
-    query = "SELECT * FROM picture WHERE network = ? AND layer = ? ORDER BY kind <> 'optimised', channel LIMIT ?"
+    query = (
+        "SELECT * FROM picture p WHERE network = ? AND layer = ? AND kind = (SELECT kind FROM picture WHERE "
+        "network = p.network AND layer = p.layer AND channel = p.channel ORDER BY kind <> 'optimised', kind LIMIT 1) "
+        "ORDER BY channel LIMIT ?"
+    )
     return _rows(db, query, network, layer, count) or _rows(
         db,
         f"SELECT {_FIRST}, {_PHOTO} FROM example e JOIN photo p ON p.id = e.photo WHERE e.network = ? AND e.layer = ? "
@@ -173,7 +177,7 @@ def provenance(db: View, id: str) -> Row:
 def has_file(db: View, file: str) -> bool:
     """Whether the store's tables name this image file."""
     query = "SELECT 1 FROM picture WHERE file = :file UNION ALL SELECT 1 FROM photo WHERE file = :file LIMIT 1"
-    return db.execute(query, {"file": file}).fetchone() is not None
+    return bool(db.execute(query, {"file": file}).fetchall())
 
 
 def files(db: View) -> list[str]:

@@ -1,0 +1,124 @@
+"""Labelled sheets of pictures: a title above each, notes below, and matrices as heat maps beside them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from retinoscope.image.codec import to_image
+
+INK, FAINT, PAPER = (24, 28, 32), (106, 112, 120), (255, 255, 255)
+GAP = 14
+"""Pixels between the cells of a sheet, and around them."""
+
+TEXT = 15
+"""Height of the letters in pixels; notes are a little smaller."""
+
+# Viridis at six even places (matplotlib's, CC0): equal steps look equal, in grey too.
+_RAMP = np.array([(68, 1, 84), (65, 68, 135), (42, 120, 142), (34, 168, 132), (122, 209, 81), (253, 231, 37)], float)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A picture (3, h, w) in [0, 1] with its title and the lines of notes below it."""
+
+    picture: Tensor
+    title: str
+    notes: tuple[str, ...] = ()
+
+
+def sheet(cells: Sequence[Cell], columns: int, side: int = 192, heading: str = "") -> Image.Image:
+    """Cells in rows of `columns`, pictures enlarged to `side` pixels; texts too wide for a cell are set smaller."""
+    top = 2 * TEXT + GAP if heading else 0
+    below = max((len(cell.notes) for cell in cells), default=0)
+    wide, tall = side + GAP, side + round(1.5 * TEXT) + round(1.35 * TEXT) * below + GAP
+    rows = -(-len(cells) // columns)
+    page = Image.new("RGB", (columns * wide + GAP, top + rows * tall + GAP), PAPER)
+    if heading:
+        write(page, (GAP, GAP), heading, TEXT + 4, INK, page.width - 2 * GAP)
+    for place, cell in enumerate(cells):
+        _cell(page, cell, GAP + place % columns * wide, top + GAP + place // columns * tall, side)
+    return page
+
+
+def _cell(page: Image.Image, cell: Cell, left: int, top: int, side: int) -> None:
+    write(page, (left, top), cell.title, TEXT, INK, side)
+    top += round(1.5 * TEXT)
+    page.paste(enlarged(cell.picture, side), (left, top))
+    for line, note in enumerate(cell.notes):
+        write(page, (left, top + side + 5 + line * round(1.35 * TEXT)), note, TEXT - 2, FAINT, side)
+
+
+def enlarged(picture: Tensor, side: int) -> Image.Image:
+    """A picture (3, h, w) as a square of `side` pixels: whole pixels repeated where that fits, else smoothly."""
+    image = to_image(picture)
+    whole = side % image.width == 0 and image.width == image.height
+    return image.resize((side, side), Image.Resampling.NEAREST if whole else Image.Resampling.BICUBIC)
+
+
+def write(
+    page: Image.Image, place: tuple[int, int], text: str, height: int, ink: tuple[int, int, int], width: int
+) -> None:
+    """Text at `place` (x, y), its top left corner, made smaller until it is at most `width` pixels wide."""
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(height)
+    while height > 8 and draw.textlength(text, font) > width:
+        height -= 1
+        font = ImageFont.load_default(height)
+    draw.text(place, text, ink, font)
+
+
+def heat(matrix: Tensor, names: Sequence[str], cell: int, texts: Sequence[Sequence[str]] = ()) -> Image.Image:
+    """A matrix (rows, columns) as squares of `cell` pixels, dark for its smallest value, with names along both sides.
+
+    `texts` are written into the squares.
+    """
+    margin = max(_length(name, TEXT - 2) for name in names) + GAP
+    rows, columns = matrix.shape
+    page = Image.new("RGB", (margin + columns * cell + GAP, 2 * TEXT + rows * cell + GAP), PAPER)
+    span = (matrix - matrix.min()) / (matrix.max() - matrix.min()).clamp(min=1e-12)
+    for row in range(rows):
+        _right(page, margin - 6, 2 * TEXT + row * cell + cell // 2 - TEXT // 2, names[row])
+        for column in range(columns):
+            text = texts[row][column] if texts else ""
+            box = (margin + column * cell, 2 * TEXT + row * cell)
+            _square(page, box, cell, float(span[row, column]), text)
+    for column in range(columns):
+        write(page, (margin + column * cell + 2, TEXT // 2), names[column], TEXT - 2, FAINT, cell - 4)
+    return page
+
+
+def _square(page: Image.Image, box: tuple[int, int], cell: int, share: float, text: str) -> None:
+    color = shade(share)
+    ink = INK if sum(color) > 380 else PAPER
+    page.paste(color, (*box, box[0] + cell - 1, box[1] + cell - 1))
+    if text:
+        write(page, (box[0] + 5, box[1] + cell // 2 - TEXT // 2), text, TEXT - 2, ink, cell - 10)
+
+
+def shade(share: float) -> tuple[int, int, int]:
+    """The colour of a share in [0, 1] on the viridis ramp."""
+    at = np.clip(share, 0, 1) * (len(_RAMP) - 1)
+    low = min(int(at), len(_RAMP) - 2)
+    red, green, blue = (_RAMP[low] + (at - low) * (_RAMP[low + 1] - _RAMP[low])).round().astype(int).tolist()
+    return red, green, blue
+
+
+def _right(page: Image.Image, right: int, top: int, text: str) -> None:
+    write(page, (right - _length(text, TEXT - 2), top), text, TEXT - 2, FAINT, right)
+
+
+def _length(text: str, height: int) -> int:
+    return round(ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength(text, ImageFont.load_default(height)))
+
+
+def stacked(parts: Sequence[Image.Image]) -> Image.Image:
+    """Pictures one below the other, on white."""
+    page = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), PAPER)
+    top = 0
+    for part in parts:
+        page.paste(part, (0, top))
+        top += part.height
+    return page

@@ -1,0 +1,27 @@
+"""How much of one kind are the photos that excite a unit most? A number to compare units, directions and rotations.
+
+A stand-in for Network Dissection's concepts [bau2017] where photos carry labels but no segmentations.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from retinoscope.tensor.random import generator
+
+
+def purity(answers: Float[Tensor, "n c"], labels: Int[Tensor, " n"], k: int = 9) -> Float[Tensor, " c"]:
+    """Share of the commonest label among the k photos that each column answers to most, in [1 / k, 1]."""
+    top = labels[answers.topk(min(k, len(answers)), dim=0).indices]  # (k, c)
+    same = top[:, None] == top[None]  # a photo agrees with itself, too
+    return same.float().mean(0).amax(0)
+
+
+def bootstrap(
+    values: Float[Tensor, " n"], draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float, float]:
+    """The mean, and the ends of its bootstrap interval over the values."""
+    picks = torch.randint(len(values), (draws, len(values)), generator=generator(seed, "bootstrap"))
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=values.dtype)
+    low, high = values.cpu()[picks].mean(1).quantile(ends).tolist()
+    return float(values.mean()), low, high
