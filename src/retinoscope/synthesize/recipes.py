@@ -24,6 +24,7 @@ from retinoscope.image.transforms import (
     BlurGradient,
     CentreBias,
     Jitter,
+    NormalizeGradient,
     Pad,
     Transform,
 )
@@ -82,8 +83,8 @@ def _cure(name: str, origin: str, views: tuple[Transform, ...] = (), **changes: 
 def _yosinski(name: str, steps: int, rate: float, ascent: Ascent, *corrections: Correction) -> Recipe:
     """A row of the tool of [yosinski2015], its rate for pixels of 0 to 255.
 
-    The published rates, 100 and a progress of 2, were for CaffeNet. On EfficientNet-Lite0 they leave pictures that differ
-    from grey by less than two levels; here they are 160, 10, 40 and 10 times as large, found by measurement.
+    The published rates, 100 and a progress of 2, were for CaffeNet. On EfficientNet-Lite0 they leave pictures that
+    differ from grey by less than two levels; here they are 160, 10, 40 and 10 times as large, found by measurement.
     """
     return Recipe(name, "yosinski2015; rates ours", Raw, (), steps, rate * BYTE**2, 224, ascent, (), corrections)
 
@@ -98,11 +99,15 @@ RECIPES = {
     "lucid": Recipe("lucid", "lucid2018: render_vis and standard_transforms", Fourier, LUCID, 512, 0.05, 128),
     "article": Recipe("article", "olah2017: the settings of its figures", Fourier, ARTICLE, 2560, 0.05, 128),
     "naive": Recipe("naive", "olah2017: the enemy, pixels without any regularization", Pixels, (), 512, 0.05, 128),
-    "l1": _cure("l1", "olah2017: its notebook", penalties=(-0.05 * L1(constant=0.5),)),
-    "total-variation": _cure("total-variation", "olah2017: its notebook", penalties=(-0.25 * total_variation(),)),
+    # The notebook's weights, 0.05 and 0.25, were for the larger activations of InceptionV1.
+    "l1": _cure("l1", "olah2017: its notebook; weight ours", penalties=(-0.01 * L1(constant=0.5),)),
+    "total-variation": _cure(
+        "total-variation", "olah2017: its notebook; weight ours", penalties=(-0.015 * total_variation(),)
+    ),
     "blur": _cure("blur", "olah2017: its notebook", penalties=(-1.0 * blur_input_each_step(),)),
-    "bilateral": _cure("bilateral", "tyka2016; numbers ours", corrections=(Bilateral(1.0, 0.1, every=4),)),
+    "bilateral": _cure("bilateral", "tyka2016; numbers ours", corrections=(Bilateral(1.5, 0.05, every=8),)),
     "gradient-blur": _cure("gradient-blur", "oygard2015; numbers ours", (BlurGradient(2.0),)),
+    "laplacian": _cure("laplacian", "mordvintsev2015: bands of the gradient made equal", (NormalizeGradient(),)),
     "jitter": _cure("jitter", "mordvintsev2015; numbers ours", (Pad(8), Jitter(16))),
     "transformation-robustness": _cure("transformation-robustness", "olah2017: its notebook", SAMPLE),
     "decorrelated": Recipe("decorrelated", "olah2017: preconditioning alone", Fourier, (), 512, 0.05, 128),
@@ -122,6 +127,7 @@ FAMILIES = (
     "blur",
     "bilateral",
     "gradient-blur",
+    "laplacian",
     "jitter",
     "transformation-robustness",
     "decorrelated",
