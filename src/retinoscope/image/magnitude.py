@@ -93,7 +93,7 @@ def at_size(magnitudes: Tensor, height: int, width: int) -> Tensor:
     flat = torch.fft.fftshift(magnitudes * _lifted(rows, columns), 1)
     around = torch.cat((flat, flat[:, :1]), 1)  # rows from -1/2 to 1/2 cycles per pixel, both ends included
     fy, fx = torch.meshgrid(torch.fft.fftfreq(height), torch.fft.rfftfreq(width), indexing="ij")
-    grid = torch.stack((4 * fx - 1, 2 * fy), -1)[None]
+    grid = torch.stack((4 * fx - 1, 2 * fy), -1)[None]  # grid_sample reads (x, y) from -1 to 1
     read = F.grid_sample(around[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
     return read / _lifted(height, width)
 
