@@ -11,6 +11,7 @@ WRITES = {
     "render_units.py": {"units.png"},
     "own_network.py": {"own_network"},
     "feature_being_born.py": {"feature_being_born.png"},
+    "enemy.py": {"enemy.png"},
 }
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
+    from retinoscope.synthesize.cures import cures as cures
     from retinoscope.synthesize.diagnose import diagnose as diagnose
     from retinoscope.synthesize.objectives import channel as channel
     from retinoscope.synthesize.objectives import deepdream as deepdream
@@ -66,6 +67,7 @@ _HOMES = {
     "network.zoo": ("load", "networks"),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
+    "synthesize.cures": ("cures",),
     "synthesize.diagnose": ("diagnose",),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
