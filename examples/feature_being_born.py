@@ -19,7 +19,7 @@ from retinoscope.tensor.random import generator
 SHORT = "RETINOSCOPE_EXAMPLE_STEPS" in os.environ
 STEPS = int(os.environ.get("RETINOSCOPE_EXAMPLE_STEPS", "128"))
 MOMENTS = (0, 2, 4) if SHORT else (0, 10, 25, 50, 100, 200, 400, 800)
-SIDE = 48
+SIDE = 32
 KINDS = ("disk", "square", "triangle", "stripes across", "stripes down", "checks")
 
 
@@ -29,9 +29,9 @@ def shapes(count: int, seed: int) -> tuple[Tensor, Tensor]:
     kinds = torch.randint(len(KINDS), (count,), generator=draws)
     place = torch.rand(count, 5, 1, 1, generator=draws)
     y, x = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
-    half = 7 + 8 * place[:, 0]
+    half = 5 + 5 * place[:, 0]
     down, across = y - SIDE * (0.3 + 0.4 * place[:, 1]), x - SIDE * (0.3 + 0.4 * place[:, 2])
-    period = 5 + 5 * place[:, 3]
+    period = 4 + 4 * place[:, 3]
     waves = [torch.sin(2 * math.pi * axis / period + 6 * place[:, 4]) > 0 for axis in (y, x)]
     masks = torch.stack([
         down.square() + across.square() < half.square(),

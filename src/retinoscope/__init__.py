@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.caricature import caricature as caricature
     from retinoscope.synthesize.clusters import centroid_facets as centroid_facets
     from retinoscope.synthesize.clusters import mean_facets as mean_facets
+    from retinoscope.synthesize.cures import cures as cures
     from retinoscope.synthesize.diagnose import diagnose as diagnose
     from retinoscope.synthesize.directions import direction_cossim as direction_cossim
     from retinoscope.synthesize.directions import direction_neuron as direction_neuron
@@ -106,6 +107,7 @@ _HOMES = {
     "synthesize.directions": ("direction_cossim", "direction_neuron", "random_directions", "tensor_direction"),
     "synthesize.diversity": ("cosine_diversity", "diversity", "facets"),
     "synthesize.interpolation": ("alignment", "channel_interpolate", "interpolate"),
+    "synthesize.cures": ("cures",),
     "synthesize.diagnose": ("diagnose",),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),

@@ -35,7 +35,7 @@ def learning() -> list[Model]:
 
 @pytest.fixture(scope="module")
 def followed() -> Training:
-    return through_training(learning(), "0:0@0,0", size=9, steps=96, recipe="naive")
+    return through_training(learning(), "0:0@0,0", size=9, steps=400, recipe="naive")
 
 
 def test_equal_checkpoints_give_equal_bits(followed: Training) -> None:

@@ -116,9 +116,12 @@ def range_by_answers(evidence: Evidence) -> Finding:
     name = "input range (answers)"
     if (own := evidence.bits) is None:
         return Finding(name, "no classes to ask, or one photo only", "unknown")
+    most = math.log2(len(evidence.photos))
+    figure = f"{own:.2f} bits of {most:.2f} tell {len(evidence.photos)} photos apart"
+    if own >= UNSURE * most:  # no other range can tell so much more
+        return Finding(name, figure, "fine")
     bits = {text: told_apart(under(evidence.exact, *pair), evidence.photos) for text, pair in RANGES.items()}
     best = max(bits, key=lambda text: bits[text])
-    figure = f"{own:.2f} bits of {math.log2(len(evidence.photos)):.2f} tell {len(evidence.photos)} photos apart"
     if own < UNSURE * bits[best] and bits[best] > MUTE:
         advice = f"{bits[best]:.2f} bits with inputs from {best}: check mean and std"
         return Finding(name, figure, "note" if _louder(evidence, best) else "fault", advice)
