@@ -27,7 +27,9 @@ def render(
     out: Annotated[Path, typer.Option(help="folder for the pictures and render.json")],
     size: Annotated[int | None, typer.Option(min=16, help="side in pixels; by default what suits the layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps")] = None,
-    recipe: Annotated[str, typer.Option(help="robust, lucid, article, naive and others; see the docs")] = "robust",
+    recipe: Annotated[
+        str | None, typer.Option(help="robust, natural, lucid, article, naive and others; by default what suits")
+    ] = None,
     seed: Annotated[int, typer.Option(help="start of the random numbers")] = 0,
     weights: Weights = "default",
     device: Device = "cpu",

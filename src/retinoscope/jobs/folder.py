@@ -12,7 +12,7 @@ from retinoscope.network.model import Model
 from retinoscope.store.files import disk_errors
 from retinoscope.synthesize.diagnose import unmoved
 from retinoscope.synthesize.objectives import Objective
-from retinoscope.synthesize.recipes import find
+from retinoscope.synthesize.recipes import find, suited
 from retinoscope.synthesize.render import Rendered, chunk_size, chunks, default_size, gather, render_stepwise
 from retinoscope.synthesize.score import Target, groups
 
@@ -35,7 +35,7 @@ def render_into(
     *,
     size: int | None = None,
     steps: int | None = None,
-    recipe: str = "robust",
+    recipe: str | None = None,
     seed: int = 0,
 ) -> Generator[Made, None, list[dict[str, Any]]]:
     """Render objectives to PNG files in `folder`; yields Made after each step, returns an entry for each objective.
@@ -44,7 +44,7 @@ def render_into(
     NoGradientError when no gradient reaches any picture, StoreError when the folder cannot be written.
     """
     items = list(dict.fromkeys(groups(gather(model, targets))))
-    plan = find(recipe)
+    plan = find(recipe or suited(items))
     side = size or plan.size or default_size(model, items)
     plan = replace(plan, steps=steps or plan.steps, size=side)
     settings = {"network": model.name, "weights": model.weights_hash, "seed": seed, "size": side, **plan.describe()}

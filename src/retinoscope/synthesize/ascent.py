@@ -19,6 +19,16 @@ def adam(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimiz
     return torch.optim.Adam(parameters, lr=rate, fused=fused)
 
 
+def brisk(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
+    """Adam that forgets half of its direction at each step (beta 0.5, 0.999).
+
+    Each step sees other views, so that an old gradient says little of the next. Found by measurement.
+    """
+    parameters = list(parameters)
+    fused = all(p.device.type in ("cpu", "cuda") for p in parameters)
+    return torch.optim.Adam(parameters, lr=rate, betas=(0.5, 0.999), fused=fused)
+
+
 def nadam(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Optimizer:
     """Adam with Nesterov's momentum, MACO's choice [fel2023]."""
     return torch.optim.NAdam(parameters, lr=rate)

@@ -62,15 +62,23 @@ def natural(
     return Objective(f"natural({len(names)} layers, {weight:g})", frozenset(names), evaluate)
 
 
-def answering(model: Model) -> tuple[str, ...]:
-    """The layers to ask by default: every normalisation or activation whose map has more than one position."""
-    wanted = [n for n, layer in model.layers.items() if max(layer.size) > 1 and "norm" in layer.kind.lower()]
-    return tuple(wanted or [name for name, layer in model.layers.items() if max(layer.size) > 1])
+def answering(model: Model, deepest: int | None = None, count: int = 16) -> tuple[str, ...]:
+    """The layers to ask by default: up to `count`, evenly over depth, none behind the call index `deepest`.
+
+    Normalisations where there are any, else all layers, whose map has more than one position.
+    """
+    last = len(model.layers) if deepest is None else deepest
+    maps = [layer for layer in model.layers.values() if max(layer.size) > 1 and layer.index <= last]
+    found = [layer.name for layer in maps if "norm" in layer.kind.lower()] or [layer.name for layer in maps]
+    if len(found) <= count:
+        return tuple(found)
+    return tuple(found[round(place * (len(found) - 1) / (count - 1))] for place in range(count))
 
 
-def sample_habits(model: Model, side: int) -> tuple[Objective, ...]:
+def sample_habits(model: Model, side: int, deepest: int) -> tuple[Objective, ...]:
     """`natural` from the photos that come with the package, at pictures' side: the prior of the recipe `natural`."""
-    return (natural(model, sample_images((side, side), count=64)),)
+    layers = answering(model, deepest)
+    return (natural(model, sample_images((side, side), count=64), layers),) if layers else ()
 
 
 @torch.no_grad()
@@ -78,7 +86,7 @@ def learn(model: Model, photos: Tensor | Iterable[Tensor], layers: Sequence[str]
     """Habits of each layer over photos (n, 3, h, w), or batches of them; raises BadInputError for fewer than two."""
     seen: dict[str, list[Tensor]] = {name: [] for name in layers}
     for batch in (photos,) if isinstance(photos, Tensor) else photos:
-        for part in apply(resize(model), batch, Draws(0, [])).split(PART):
+        for part in torch.split(apply(resize(model), batch, Draws(0, [])), PART):
             trace = observe(model, layers, part)
             for name in layers:
                 seen[name].append(moments(trace[name]))

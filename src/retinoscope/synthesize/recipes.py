@@ -1,6 +1,6 @@
 """Recipes: named rows of settings, each with where it comes from. A paper's settings are data, not branches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,17 +29,17 @@ from retinoscope.image.transforms import (
     Transform,
 )
 from retinoscope.network.model import Model
-from retinoscope.synthesize.ascent import Ascent, Progress, adam, gradient, nadam, normalised
+from retinoscope.synthesize.ascent import Ascent, Progress, adam, brisk, gradient, nadam, normalised
 from retinoscope.synthesize.natural import sample_habits
 from retinoscope.synthesize.objectives import Objective
 from retinoscope.synthesize.optimize import Correction
 from retinoscope.synthesize.penalties import L1, blur_input_each_step, total_variation
 
-Prior = Callable[[Model, int], tuple[Objective, ...]]
-"""Makes the penalties that depend on the network, for pictures of a side in pixels."""
+Prior = Callable[[Model, int, int], tuple[Objective, ...]]
+"""Makes the penalties that depend on the network, for a side in pixels and the call index of the deepest layer wanted."""
 
 
-def no_prior(model: Model, side: int) -> tuple[Objective, ...]:
+def no_prior(model: Model, side: int, deepest: int) -> tuple[Objective, ...]:
     """Nothing beyond a recipe's own penalties."""
     return ()
 
@@ -107,8 +107,15 @@ def _octave(name: str, what: str, steps: int, *corrections: Correction) -> Recip
     return Recipe(name, f"nguyen2016b: {what}", bright, (CentreBias(),), steps, BYTE, 224, normalised, (), corrections)
 
 
+def colourful(batch: int, size: int) -> Fourier:
+    """A Fourier canvas that falls off faster, f ** -1.25: stronger colours and shapes, and higher robust scores."""
+    return Fourier(batch, size, decay=1.25)
+
+
 RECIPES = {
-    "robust": Recipe("robust", "ours: independent turned crops at several scales", Fourier, ROBUST, 256, 0.05, None),
+    "robust": Recipe(
+        "robust", "ours: turned crops at several scales, each item its own", colourful, ROBUST, 256, 0.05, None, brisk
+    ),
     "lucid": Recipe("lucid", "lucid2018: render_vis and standard_transforms", Fourier, LUCID, 512, 0.05, 128),
     "article": Recipe("article", "olah2017: the settings of its figures", Fourier, ARTICLE, 2560, 0.05, 128),
     "natural": Recipe(
@@ -119,6 +126,7 @@ RECIPES = {
         256,
         0.05,
         128,
+        brisk,
         prior=sample_habits,
     ),
     "naive": Recipe("naive", "olah2017: the enemy, pixels without any regularization", Pixels, (), 512, 0.05, 128),
@@ -158,6 +166,16 @@ FAMILIES = (
 )
 """The article's families of regularization, by recipe, from weak to strong: none, frequency penalties, transformation
 robustness, preconditioning, and what our default makes of the last two [olah2017]."""
+
+
+def suited(objectives: Sequence[Objective]) -> str:
+    """The recipe for objectives when none is named: `natural` for classes alone, else `robust`.
+
+    A class's picture is read best when all layers answer as they do to photos; a channel's should show what the channel
+    asks for and nothing beside it.
+    """
+    classes = all(unit.layer == "logits" for item in objectives for unit in item.units)
+    return "natural" if classes and all(item.layers == {"logits"} for item in objectives) else "robust"
 
 
 def find(recipe: str | Recipe) -> Recipe:

@@ -16,7 +16,7 @@ from retinoscope.network.prepare import prepare
 from retinoscope.synthesize.objectives import Objective, as_objective, check
 from retinoscope.synthesize.optimize import optimize
 from retinoscope.synthesize.reach import why_unreached
-from retinoscope.synthesize.recipes import Recipe, find
+from retinoscope.synthesize.recipes import Recipe, find, suited
 from retinoscope.synthesize.score import Target, groups, judge, layers_of, names, observe, resize, score
 from retinoscope.tensor.axes import Images, Scores
 from retinoscope.tensor.random import Draws
@@ -90,7 +90,7 @@ def render(
     *,
     size: int | None = None,
     steps: int | None = None,
-    recipe: str | Recipe = "robust",
+    recipe: str | Recipe | None = None,
     seed: int = 0,
     batch: int | None = None,
     start: Tensor | None = None,
@@ -98,7 +98,8 @@ def render(
 ) -> Rendered:
     """Optimise one picture per objective; a unit's text is an objective, a slice (`layer:0-63`) is many.
 
-    `size` is the side in pixels, by default the recipe's, else by the layers' receptive field: early layers need less.
+    `recipe` is one of `RECIPES` by name or value, by default `natural` for classes and `robust` for all else. `size` is
+    the side in pixels, by default the recipe's, else by the layers' receptive field: early layers need less.
     `batch` pictures are optimised together, by default as many as fit in memory, at most 32; each picture's result is
     its own, whatever its neighbours. `start` gives the pictures to begin with, (3, h, w) for all or (b, 3, h, w), of
     any size; by default noise. Raises NoGradientError when no gradient reaches any picture.
@@ -120,7 +121,7 @@ def render_stepwise(
     *,
     size: int | None = None,
     steps: int | None = None,
-    recipe: str | Recipe = "robust",
+    recipe: str | Recipe | None = None,
     seed: int = 0,
     batch: int | None = None,
     start: Tensor | None = None,
@@ -128,12 +129,12 @@ def render_stepwise(
 ) -> Generator[Progress, None, Rendered]:
     """`render` as a generator: yields its Progress after each step and returns the Rendered."""
     items = gather(model, objectives)
-    plan = find(recipe)
+    plan = find(recipe or suited(items))
     side = size or plan.size or default_size(model, items)
     plan = replace(plan, steps=steps or plan.steps, size=side)
     chunk = batch or chunk_size(model, items, side)
     parts = chunks(items, chunk)
-    penalties = (*plan.penalties, *plan.prior(model, side))
+    penalties = (*plan.penalties, *plan.prior(model, side, _deepest(model, items)))
     begin = None if start is None else starting(start, len(items), side).to(model.device)
     images: list[Tensor] = []
     alphas: list[Tensor] = []
@@ -206,9 +207,14 @@ def default_size(model: Model, items: Sequence[Objective]) -> int:
     return min(max(16 * -(-2 * seen // 16), 64), 160)
 
 
+def _deepest(model: Model, items: Sequence[Objective]) -> int:
+    """The call index of the deepest layer that any of the objectives reads."""
+    return max((model.layers[name].index for item in items for name in item.layers), default=0)
+
+
 def chunk_size(model: Model, items: Sequence[Objective], side: int) -> int:
     """How many pictures fit in MEMORY, from the sizes of all layers up to the deepest one asked for, at most 32."""
-    deepest = max((model.layers[name].index for item in items for name in item.layers), default=0)
+    deepest = _deepest(model, items)
     layers = [layer for layer in model.layers.values() if layer.index <= deepest]
     values = sum(layer.channels * layer.size[0] * layer.size[1] for layer in layers)
     share = 1.0 if model.fixed_size else side * side / (model.input_size[0] * model.input_size[1])
