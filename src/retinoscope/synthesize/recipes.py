@@ -36,7 +36,7 @@ from retinoscope.synthesize.optimize import Correction
 from retinoscope.synthesize.penalties import L1, blur_input_each_step, total_variation
 
 Prior = Callable[[Model, int, int], tuple[Objective, ...]]
-"""Makes the penalties that depend on the network, for a side in pixels and the call index of the deepest layer wanted."""
+"""Makes the penalties that depend on the network, for a side in pixels and the call index of the deepest layer."""
 
 
 def no_prior(model: Model, side: int, deepest: int) -> tuple[Objective, ...]:
