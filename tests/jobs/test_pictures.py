@@ -117,7 +117,7 @@ def test_negative_pictures_after_an_activation_are_notes(images: ImageSet, conte
     nn.init.constant_(module[0].weight, 0.2)  # type: ignore[arg-type]
     nn.init.constant_(module[0].bias, -2.5)  # type: ignore[arg-type]
     model = wrap(module, input_size=32)
-    for layer, words in (("1", "seen at the layer 0"), ("2", "answers 0 everywhere")):
+    for layer, words in (("1", "seen at the layer 0"), ("2", "least answer is exactly 0")):
         job = plan_atlas(model, images, layers=[layer], size=32, steps=64, kinds=["negative"])[-1]
         notes = outcome(job, Context(model, images, context.locate)).records
         assert [type(note) for note in notes] == [NoteRecord] * 2

@@ -114,8 +114,8 @@ def _kept(job: Pictures, model: Model, units: Sequence[Unit], rendered: Rendered
 def _unfit(job: Pictures, made: _Made) -> str:
     if not (math.isfinite(made.score) and bool(torch.isfinite(made.image).all())):
         return "the picture or its score became NaN or infinite; the network overflows in this precision"
-    if isinstance(job, NegativeChunk) and made.peak == made.score == 0:
-        return "it answers 0 everywhere on its negative picture, as after a ReLU: nothing is less"
+    if isinstance(job, NegativeChunk) and made.peak == 0:
+        return "its least answer is exactly 0, as after a ReLU: nothing is negative"
     return ""
 
 

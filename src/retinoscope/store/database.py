@@ -188,10 +188,10 @@ class Store:
         return found[0]
 
     def contents(self, network: str) -> dict[str, tuple[int, int]]:
-        """Per layer that has any: how many units have a picture, and how many have a histogram."""
+        """Per layer that has any: how many pictures there are of its units, and how many units have a histogram."""
         counts: dict[str, list[int]] = {}
         for place, table in enumerate(("picture", "histogram")):
-            query = f"SELECT layer, COUNT(DISTINCT channel) FROM {table} WHERE network = ? GROUP BY layer"
+            query = f"SELECT layer, COUNT(*) FROM {table} WHERE network = ? GROUP BY layer"
             for layer, count in self._rows(query, network):
                 counts.setdefault(layer, [0, 0])[place] = count
         return {layer: (pictures, histograms) for layer, (pictures, histograms) in counts.items()}
