@@ -78,7 +78,7 @@ def test_it_prints_and_saves_a_figure(followed: Training, tmp_path: Path) -> Non
     assert lines[2].startswith("step 0")
     with Image.open(followed.save(tmp_path / "new" / "training.png")) as page:
         assert page.width > 6 * 160
-        assert page.height > 160 + 6 * 64
+        assert page.height > 160 + 6 * 36
     assert followed._repr_png_().startswith(b"\x89PNG")
 
 

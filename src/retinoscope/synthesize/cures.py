@@ -118,9 +118,9 @@ def cures(
     """Render one unit under each family of regularization and measure the pictures [olah2017].
 
     All have the same side (`size`, by default what suits the unit's layer), the same number of steps (by default the
-    robust recipe's) and the same seed; rate, canvas, views, penalties and corrections are each recipe's own. `robust` is the mean score under
-    `views` fresh views of the robust recipe, the same for all. Raises BadInputError when `unit` is not one picture,
-    and NoGradientError when no gradient reaches any family's picture.
+    robust recipe's) and the same seed; rate, canvas, views, penalties and corrections are each recipe's own. `robust`
+    is the mean score under `views` fresh views of the robust recipe, the same for all. Raises BadInputError when
+    `unit` is not one picture, and NoGradientError when no gradient reaches any family's picture.
     """
     items = gather(model, unit)
     if len(items) != 1:
