@@ -8,10 +8,12 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WRITES = {
-    "render_units.py": {"units.png"},
-    "own_network.py": {"own_network"},
-    "feature_being_born.py": {"feature_being_born.png"},
+    "canvases.py": {"canvases.png"},
     "enemy.py": {"enemy.png"},
+    "feature_being_born.py": {"feature_being_born.png"},
+    "mean_spectrum.py": {"photo_spectrum.npy"},
+    "own_network.py": {"own_network"},
+    "render_units.py": {"units.png"},
 }
 
 

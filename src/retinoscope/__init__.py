@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from retinoscope.base.units import Unit as Unit
     from retinoscope.data import cuts as cuts
     from retinoscope.data.imageset import ImageSet as ImageSet
+    from retinoscope.image import corrections as corrections
     from retinoscope.image.canvas import Fourier as Fourier
     from retinoscope.image.canvas import Pixels as Pixels
     from retinoscope.image.cppn import CPPN as CPPN
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import ROBUST as ROBUST
     from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
+    from retinoscope.network.pools import smooth_pools as smooth_pools
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
     from retinoscope.network.wrap import wrap as wrap
@@ -41,6 +43,16 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.objectives import neuron as neuron
     from retinoscope.synthesize.objectives import probability as probability
     from retinoscope.synthesize.optimize import optimize as optimize
+    from retinoscope.synthesize.penalties import L1 as L1
+    from retinoscope.synthesize.penalties import L2 as L2
+    from retinoscope.synthesize.penalties import alpha_norm as alpha_norm
+    from retinoscope.synthesize.penalties import blur_alpha_each_step as blur_alpha_each_step
+    from retinoscope.synthesize.penalties import blur_input_each_step as blur_input_each_step
+    from retinoscope.synthesize.penalties import mean_alpha as mean_alpha
+    from retinoscope.synthesize.penalties import penalize_boundary_complexity as penalize_boundary_complexity
+    from retinoscope.synthesize.penalties import total_variation as total_variation
+    from retinoscope.synthesize.penalties import total_variation_power as total_variation_power
+    from retinoscope.synthesize.recipes import FAMILIES as FAMILIES
     from retinoscope.synthesize.recipes import RECIPES as RECIPES
     from retinoscope.synthesize.recipes import Recipe as Recipe
     from retinoscope.synthesize.render import render as render
@@ -54,6 +66,7 @@ _HOMES = {
     "base.units": ("Unit",),
     "data": ("cuts",),
     "data.imageset": ("ImageSet",),
+    "image": ("corrections",),
     "image.canvas": ("Fourier", "Pixels"),
     "image.cppn": ("CPPN",),
     "image.magnitude": ("FixedMagnitude", "mean_spectrum"),
@@ -62,6 +75,7 @@ _HOMES = {
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
     "image.transparent": ("Transparent",),
     "network.checkpoints": ("load_checkpoints",),
+    "network.pools": ("smooth_pools",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
@@ -71,7 +85,18 @@ _HOMES = {
     "synthesize.diagnose": ("diagnose",),
     "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
-    "synthesize.recipes": ("RECIPES", "Recipe"),
+    "synthesize.penalties": (
+        "L1",
+        "L2",
+        "alpha_norm",
+        "blur_alpha_each_step",
+        "blur_input_each_step",
+        "mean_alpha",
+        "penalize_boundary_complexity",
+        "total_variation",
+        "total_variation_power",
+    ),
+    "synthesize.recipes": ("FAMILIES", "RECIPES", "Recipe"),
     "synthesize.render": ("render",),
     "synthesize.training": ("through_training",),
     "tensor.memory": ("keep_memory",),

@@ -99,3 +99,9 @@ def test_an_items_start_does_not_depend_on_the_batch() -> None:
     many.start(Draws(0, ["a", "b", "c"]))
     one.start(Draws(0, ["b"]))
     assert torch.equal(many()[1], one()[0])
+
+
+def test_a_stretched_picture_reaches_the_end_of_its_range() -> None:
+    images = torch.stack([0.5 + 0.01 * torch.tensor([-1.0, 0.0, 0.5]).view(3, 1, 1), torch.full((3, 1, 1), 0.5)])
+    assert color.stretched(images)[0].flatten().tolist() == pytest.approx([0, 0.5, 0.75], abs=1e-5)
+    assert torch.equal(color.stretched(images)[1], images[1])

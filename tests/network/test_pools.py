@@ -20,7 +20,10 @@ def pooled(**settings: object) -> Model:
     torch.manual_seed(0)
     conv = nn.Conv2d(3, 4, 3, padding=1)
     pool = nn.MaxPool2d(3, 2, **settings)  # type: ignore[arg-type]
-    return wrap(nn.Sequential(conv, pool, nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)).eval(), input_size=15)
+    return wrap(
+        nn.Sequential(conv, pool, nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)).eval(),
+        input_size=15,
+    )
 
 
 def gradient_at_pool(model: Model, images: torch.Tensor) -> torch.Tensor:

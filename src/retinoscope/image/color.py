@@ -30,6 +30,15 @@ def from_rgb(images: Tensor, margin: float = 1e-3) -> Tensor:
     return from_logits(torch.logit(images, eps=margin))
 
 
+def stretched(images: Tensor) -> Tensor:
+    """Images (b, 3, h, w) with each one's distances from mid-grey scaled so that the largest is 0.5: for showing.
+
+    How the tool of [yosinski2015] shows its pictures.
+    """
+    apart = images - 0.5
+    return 0.5 + 0.5 * apart / apart.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-6)
+
+
 def _mix(planes: Tensor, matrix: Tensor) -> Tensor:
     weights = matrix.to(planes)
     # A matrix product over flattened pixels is several times faster than einsum or a 1 x 1 convolution here.

@@ -92,8 +92,8 @@ def at_size(magnitudes: Tensor, height: int, width: int) -> Tensor:
     rows, columns = magnitudes.shape[1], 2 * (magnitudes.shape[2] - 1)
     flat = torch.fft.fftshift(magnitudes * _lifted(rows, columns), 1)
     around = torch.cat((flat, flat[:, :1]), 1)  # rows from -1/2 to 1/2 cycles per pixel, both ends included
-    fy, fx = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None]
-    grid = torch.stack(torch.broadcast_tensors(4 * fx - 1, 2 * fy), -1)[None]
+    fy, fx = torch.meshgrid(torch.fft.fftfreq(height), torch.fft.rfftfreq(width), indexing="ij")
+    grid = torch.stack((4 * fx - 1, 2 * fy), -1)[None]  # grid_sample reads (x, y) from -1 to 1
     read = F.grid_sample(around[None], grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
     return read / _lifted(height, width)
 

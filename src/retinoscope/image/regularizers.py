@@ -108,7 +108,7 @@ def bilateral(images: Maps, space: float, tone: float, truncate: float = 2.0) ->
     return total / weight
 
 
-def mirrored(images: Maps, border: int) -> Maps:
+def mirrored(images: Maps, border: int) -> Tensor:
     """Images with a `border` that mirrors them, the last pixel twice, any number of times over."""
     rows, columns = (_folded(n, border).to(images.device) for n in images.shape[2:])
     return images[:, :, rows][:, :, :, columns]
