@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WRITES = {
     "canvases.py": {"canvases.png"},
+    "enemy.py": {"enemy.png"},
     "feature_being_born.py": {"feature_being_born.png"},
     "mean_spectrum.py": {"photo_spectrum.npy"},
     "own_network.py": {"own_network"},

@@ -97,6 +97,8 @@ _HOMES = {
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
     "network.checkpoints": ("load_checkpoints",),
+    "network.checkpoints": ("load_checkpoints",),
+    "network.pools": ("smooth_pools",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from retinoscope.image.sheet import GAP, TEXT, Cell, heat, shade, sheet, stacked, write
+from retinoscope.image.sheet import GAP, TEXT, Cell, heat, indented, shade, sheet, stacked, write
 
 
 def test_pictures_stand_in_rows_below_their_titles() -> None:
@@ -30,12 +30,24 @@ def test_texts_become_smaller_rather_than_clipped() -> None:
     assert ImageDraw.Draw(page).textlength(text, ImageFont.load_default(15)) > 180
 
 
-def test_heat_maps_are_darkest_at_the_smallest_value() -> None:
-    page = heat(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), ["a", "b"], 40)
-    lefts = page.width - GAP - 80
-    values = [int(np.asarray(page)[2 * TEXT + 20 + 40 * r, lefts + 20 + 40 * c].sum()) for r in (0, 1) for c in (0, 1)]
-    assert values == sorted(values)
-    assert values[0] < values[-1]
+def test_heat_maps_show_each_share_in_its_cell_with_names_beside() -> None:
+    shares = torch.tensor([[0.0, 0.2], [1.0, 0.6]])
+    page = heat(shares, ["early", "late"], (50, 40), 60)
+    assert page.size == (60 + 2 * 50 + GAP, 2 * TEXT + 2 * 40 + GAP)
+    for row in range(2):
+        for column in range(2):
+            block = np.asarray(page)[2 * TEXT + 40 * row : 2 * TEXT + 40 * row + 39, 60 + 50 * column :][:, :49]
+            assert (block == shade(float(shares[row, column]))).all()
+    margin = np.asarray(page)[2 * TEXT :, :60]
+    assert (margin < 200).any()
+    assert (margin[:, :2] == 255).all()
+
+
+def test_an_indented_picture_is_moved_to_the_right() -> None:
+    page = indented(Image.new("RGB", (4, 3), (9, 9, 9)), 5)
+    assert page.size == (9, 3)
+    assert page.getpixel((4, 1)) == (255, 255, 255)
+    assert page.getpixel((5, 1)) == (9, 9, 9)
 
 
 @pytest.mark.parametrize(

@@ -70,32 +70,32 @@ def write(
     draw.text(place, text, ink, font)
 
 
-def heat(matrix: Tensor, names: Sequence[str], cell: int, texts: Sequence[Sequence[str]] = ()) -> Image.Image:
-    """A matrix (rows, columns) as squares of `cell` pixels, dark for its smallest value, with names along both sides.
+def heat(
+    matrix: Tensor, names: Sequence[str], cell: tuple[int, int], margin: int, texts: Sequence[Sequence[str]] = ()
+) -> Image.Image:
+    """A matrix (rows, columns) of shares in [0, 1] as cells of (width, height) pixels, dark for 0, bright for 1.
 
-    `texts` are written into the squares.
+    `names` stand above the columns and, in the `margin` pixels to the left, beside the rows; `texts` in the cells.
     """
-    margin = max(_length(name, TEXT - 2) for name in names) + GAP
-    rows, columns = matrix.shape
-    page = Image.new("RGB", (margin + columns * cell + GAP, 2 * TEXT + rows * cell + GAP), PAPER)
-    span = (matrix - matrix.min()) / (matrix.max() - matrix.min()).clamp(min=1e-12)
+    (wide, tall), (rows, columns) = cell, matrix.shape
+    page = Image.new("RGB", (margin + columns * wide + GAP, 2 * TEXT + rows * tall + GAP), PAPER)
     for row in range(rows):
-        _right(page, margin - 6, 2 * TEXT + row * cell + cell // 2 - TEXT // 2, names[row])
+        right = margin - 8 - text_width(names[row], TEXT - 2)
+        write(page, (right, 2 * TEXT + row * tall + tall // 2 - TEXT // 2), names[row], TEXT - 2, FAINT, margin)
         for column in range(columns):
             text = texts[row][column] if texts else ""
-            box = (margin + column * cell, 2 * TEXT + row * cell)
-            _square(page, box, cell, float(span[row, column]), text)
+            _filled(page, (margin + column * wide, 2 * TEXT + row * tall), cell, float(matrix[row, column]), text)
     for column in range(columns):
-        write(page, (margin + column * cell + 2, TEXT // 2), names[column], TEXT - 2, FAINT, cell - 4)
+        write(page, (margin + column * wide, TEXT // 2), names[column], TEXT - 2, FAINT, wide - 4)
     return page
 
 
-def _square(page: Image.Image, box: tuple[int, int], cell: int, share: float, text: str) -> None:
-    color = shade(share)
-    ink = INK if sum(color) > 380 else PAPER
-    page.paste(color, (*box, box[0] + cell - 1, box[1] + cell - 1))
+def _filled(page: Image.Image, corner: tuple[int, int], cell: tuple[int, int], share: float, text: str) -> None:
+    color, (left, top) = shade(share), corner
+    page.paste(color, (left, top, left + cell[0] - 1, top + cell[1] - 1))
     if text:
-        write(page, (box[0] + 5, box[1] + cell // 2 - TEXT // 2), text, TEXT - 2, ink, cell - 10)
+        ink = INK if sum(color) > 380 else PAPER
+        write(page, (left + 6, top + cell[1] // 2 - TEXT // 2), text, TEXT - 2, ink, cell[0] - 12)
 
 
 def shade(share: float) -> tuple[int, int, int]:
@@ -106,12 +106,16 @@ def shade(share: float) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _right(page: Image.Image, right: int, top: int, text: str) -> None:
-    write(page, (right - _length(text, TEXT - 2), top), text, TEXT - 2, FAINT, right)
-
-
-def _length(text: str, height: int) -> int:
+def text_width(text: str, height: int) -> int:
+    """Pixels that a text takes in letters of `height` pixels."""
     return round(ImageDraw.Draw(Image.new("RGB", (1, 1))).textlength(text, ImageFont.load_default(height)))
+
+
+def indented(part: Image.Image, pixels: int) -> Image.Image:
+    """A picture with so many white pixels to its left."""
+    page = Image.new("RGB", (part.width + pixels, part.height), PAPER)
+    page.paste(part, (pixels, 0))
+    return page
 
 
 def stacked(parts: Sequence[Image.Image]) -> Image.Image:

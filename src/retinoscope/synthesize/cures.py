@@ -29,6 +29,7 @@ TITLES = {
     "blur": "blur",
     "bilateral": "bilateral filter",
     "gradient-blur": "blurred gradient",
+    "laplacian": "gradient's bands made equal",
     "jitter": "jitter",
     "transformation-robustness": "transformation robustness",
     "decorrelated": "decorrelated space",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from retinoscope.base.errors import BadInputError, NoGradientError
 from retinoscope.image.codec import encode_png
-from retinoscope.image.sheet import GAP, TEXT, Cell, heat, sheet, stacked, write
+from retinoscope.image.sheet import GAP, INK, PAPER, TEXT, Cell, heat, indented, sheet, stacked, text_width, write
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import load
 from retinoscope.synthesize.objectives import Objective
@@ -73,17 +73,20 @@ class Training:
         return file
 
     def figure(self, side: int = 160) -> Image.Image:
-        """The strip of pictures, `side` pixels each, above the heat map of the column-standardised matrix."""
+        """The strip of pictures, `side` pixels each, above the matrix, each column's colours from its own extremes."""
         cells = [
             Cell(image, name, (f"score {score:.3g}",))
             for image, name, score in zip(self.images, self.names, self.scores.tolist(), strict=True)
         ]
-        strip = sheet(cells, len(cells), side, f"{self.objective} through training")
+        margin = max(GAP, *(text_width(name, TEXT) + GAP for name in self.names))
+        strip = indented(sheet(cells, len(cells), side, f"{self.objective} through training"), margin - GAP)
+        told = Image.new("RGB", (strip.width, 2 * TEXT), PAPER)
+        text = "What the checkpoint of each column answers to the picture of each row, each column from dark to bright"
+        write(told, (margin, TEXT // 2), text, TEXT - 1, INK, told.width - margin - GAP)
+        low, high = self.matrix.amin(0), self.matrix.amax(0)
+        shares = (self.matrix - low) / (high - low).clamp(min=1e-12)
         texts = [[f"{value:.2g}" for value in row] for row in self.matrix.tolist()]
-        told = Image.new("RGB", (max(strip.width, 520), 2 * TEXT), (255, 255, 255))
-        text = "What each checkpoint (column) answers to the picture of each (row); colours by column"
-        write(told, (GAP, 4), text, TEXT - 1, (24, 28, 32), told.width - 2 * GAP)
-        return stacked([strip, told, heat(self.standardized, self.names, 64, texts)])
+        return stacked([strip, told, heat(shares, self.names, (side + GAP, 36), margin, texts)])
 
     def _repr_png_(self) -> bytes:
         return encode_png(torch.cat(list(self.images), dim=2))
