@@ -18,6 +18,7 @@ from retinoscope.image.samples import sample_images
 from retinoscope.image.transforms import apply
 from retinoscope.network.model import Model
 from retinoscope.network.record import Trace
+from retinoscope.network.shaken import blocks
 from retinoscope.synthesize.objectives import Objective
 from retinoscope.synthesize.score import observe, resize
 from retinoscope.tensor.axes import Maps
@@ -62,9 +63,14 @@ def natural(
 
 
 def answering(model: Model) -> tuple[str, ...]:
-    """The layers to ask by default: every normalisation or activation whose map has more than one position."""
-    wanted = [n for n, layer in model.layers.items() if max(layer.size) > 1 and "norm" in layer.kind.lower()]
-    return tuple(wanted or [name for name, layer in model.layers.items() if max(layer.size) > 1])
+    """The layers to ask by default: the first normalisation in each of `blocks(model)`, or a block that has none."""
+    return tuple(_first_norm(model, block) for block in blocks(model) if max(model.layers[block].size) > 1)
+
+
+def _first_norm(model: Model, block: str) -> str:
+    inside = [name for name in model.layers if name == block or name.startswith(f"{block}.")]
+    norms = [name for name in inside if "norm" in model.layers[name].kind.lower()]
+    return norms[0] if norms else block
 
 
 def sample_habits(model: Model, side: int) -> tuple[Objective, ...]:
