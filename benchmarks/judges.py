@@ -9,10 +9,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import torchvision
-from PIL import Image
 from torch import Tensor
 
-from retinoscope.image.codec import encode_png
+from retinoscope.image.codec import encode_png, photo
 from retinoscope.network.wrap import wrap
 from retinoscope.network.zoo import load
 
@@ -126,10 +125,6 @@ def saved(file: Path) -> tuple[Tensor, float] | None:
     return kept["pictures"].float() / 255, kept["seconds"]
 
 
-def read_photos(folder: Path, count: int | None = None) -> Tensor:
-    """The first photos of a folder by name, centre-cropped, (n, 3, 256, 256)."""
-    files = sorted(file for file in folder.iterdir() if file.suffix == ".jpg")[:count]
-    crop = torchvision.transforms.Compose(
-        [torchvision.transforms.Resize(256), torchvision.transforms.CenterCrop(256), torchvision.transforms.ToTensor()]
-    )
-    return torch.stack([crop(Image.open(file).convert("RGB")) for file in files])
+def read_photos(files: Sequence[Path]) -> Tensor:
+    """Photos, centre-cropped, (n, 3, 256, 256)."""
+    return torch.stack([photo(file, (256, 256)) for file in files])

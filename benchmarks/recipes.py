@@ -25,44 +25,37 @@ from judges import Judge, add_options, ask, judges, save, saved, sheet
 from torch import Tensor, nn
 
 from retinoscope.image.canvas import Canvas, Fourier
+from retinoscope.image.samples import sample_images
 from retinoscope.image.transforms import LUCID, Resize, Views
 from retinoscope.network.model import Model
+from retinoscope.network.shaken import Shake, blocks
 from retinoscope.network.zoo import load
 from retinoscope.synthesize.ascent import Ascent, adam
+from retinoscope.synthesize.natural import natural
 from retinoscope.synthesize.objectives import Objective, logit
-from retinoscope.synthesize.recipes import RECIPES, Recipe
+from retinoscope.synthesize.recipes import RECIPES, Recipe, no_prior, still
 from retinoscope.synthesize.render import render
 from retinoscope.tensor.memory import keep_memory
 from retinoscope.tensor.random import Draws
 
-Prior = Callable[[Model], tuple[Objective, ...]]
-"""Penalties that are made for a network."""
 
-
-def none(model: Model) -> tuple[Objective, ...]:
-    """No penalty."""
-    return ()
-
-
-def constant(steps: int) -> Ascent:
+def steady(steps: int) -> Ascent:
     """Adam at the same rate throughout."""
     return adam
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A recipe, what it asks of a class, its prior for a network, and its ascent for a number of steps."""
+    """A recipe, what it asks of a class, and its ascent for a number of steps."""
 
     recipe: Recipe
     objective: Callable[[int], Objective] = logit
-    prior: Prior = none
-    schedule: Callable[[int], Ascent] = constant
+    schedule: Callable[[int], Ascent] = steady
 
-    def at(self, model: Model, steps: int, size: int) -> Recipe:
-        """The recipe for a network, a number of steps and a side in pixels."""
-        ascent = self.recipe.ascent if self.schedule is constant else self.schedule(steps)
-        penalties = self.recipe.penalties + self.prior(model)
-        return replace(self.recipe, steps=steps, size=size, ascent=ascent, penalties=penalties)
+    def at(self, steps: int, size: int) -> Recipe:
+        """The recipe for a number of steps and a side in pixels."""
+        ascent = self.recipe.ascent if self.schedule is steady else self.schedule(steps)
+        return replace(self.recipe, steps=steps, size=size, ascent=ascent)
 
 
 @dataclass(frozen=True)
@@ -146,26 +139,65 @@ def canvas(decay: float) -> Callable[[int, int], Canvas]:
     return partial(Fourier, decay=decay)
 
 
-def made(name: str, **changes: object) -> Recipe:
+@dataclass(frozen=True)
+class Habits:
+    """The natural prior at another weight."""
+
+    weight: float
+
+    def __call__(self, model: Model, side: int) -> tuple[Objective, ...]:
+        """From the photos that come with the package."""
+        return (natural(model, sample_images((side, side), count=64), weight=self.weight),)
+
+
+@dataclass(frozen=True)
+class Shaking:
+    """Every block shaken by another deviation."""
+
+    deviation: float
+
+    def __call__(self, model: Model) -> Shake:
+        """The blocks that a network repeats."""
+        return Shake(blocks(model), self.deviation)
+
+
+def plain(name: str, **changes: object) -> Recipe:
     """The robust recipe at 160 px with changes."""
-    return replace(RECIPES["robust"], name=name, origin="a candidate", size=160, **changes)  # type: ignore[arg-type]
+    return replace(RECIPES["robust"], **{"name": name, "origin": "a candidate", "size": 160, **changes})  # type: ignore[arg-type]
+
+
+def living(name: str, **changes: object) -> Recipe:
+    """The natural recipe with changes."""
+    return replace(RECIPES["natural"], **{"name": name, "origin": "a candidate", **changes})  # type: ignore[arg-type]
 
 
 CANDIDATES: dict[str, Candidate] = {
-    "robust": Candidate(made("robust")),
-    "lucid views": Candidate(made("lucid views", transforms=LUCID)),
-    "closer": Candidate(made("closer", transforms=(Views((0.3, 1.0)),))),
-    "farther": Candidate(made("farther", transforms=(Views((0.6, 1.0)),))),
-    "beyond": Candidate(made("beyond", transforms=(Views((0.35, 1.3)),))),
-    "upright": Candidate(made("upright", transforms=(Views(angle=5.0),))),
-    "coarse canvas": Candidate(made("coarse canvas", transforms=(Resize(224, 224), Views()))),
-    "decay 1.5": Candidate(made("decay 1.5", canvas=canvas(1.5))),
-    "rate 0.1": Candidate(made("rate 0.1", rate=0.1)),
-    "cosine rate": Candidate(made("cosine rate", rate=0.1), schedule=cosine),
-    "noise 0.2": Candidate(made("noise 0.2", transforms=(Views(), Noise(0.2)))),
-    "blur 1.5": Candidate(made("blur 1.5", transforms=(Views(), Blur(1.5)))),
-    "tint": Candidate(made("tint", transforms=(Views(), Tint()))),
-    "margin": Candidate(made("margin"), objective=margin),
+    "robust": Candidate(plain("robust")),
+    "robust 128": Candidate(plain("robust 128", size=128)),
+    "lucid views": Candidate(plain("lucid views", transforms=LUCID)),
+    "closer": Candidate(plain("closer", transforms=(Views((0.3, 1.0)),))),
+    "farther": Candidate(plain("farther", transforms=(Views((0.6, 1.0)),))),
+    "coarse canvas": Candidate(plain("coarse canvas", size=96, transforms=(Resize(160, 160), Views()))),
+    "decay 1.5": Candidate(plain("decay 1.5", canvas=canvas(1.5))),
+    "noise 0.2": Candidate(plain("noise 0.2", transforms=(Views(), Noise(0.2)))),
+    "blur 1.5": Candidate(plain("blur 1.5", transforms=(Views(), Blur(1.5)))),
+    "tint": Candidate(plain("tint", transforms=(Views(), Tint()))),
+    "margin": Candidate(plain("margin"), objective=margin),
+    "natural": Candidate(RECIPES["natural"]),
+    "habits alone": Candidate(living("habits alone", shake=still)),
+    "shaking alone": Candidate(living("shaking alone", prior=no_prior)),
+    "natural 160": Candidate(living("natural 160", size=160)),
+    "natural 112": Candidate(living("natural 112", size=112)),
+    "habits 30": Candidate(living("habits 30", prior=Habits(30.0))),
+    "habits 120": Candidate(living("habits 120", prior=Habits(120.0))),
+    "shaking 0.1": Candidate(living("shaking 0.1", shake=Shaking(0.1))),
+    "shaking 0.2": Candidate(living("shaking 0.2", shake=Shaking(0.2))),
+    "natural closer": Candidate(living("natural closer", transforms=(Views((0.35, 1.0)),))),
+    "natural farther": Candidate(living("natural farther", transforms=(Views((0.6, 1.0)),))),
+    "natural margin": Candidate(living("natural margin"), objective=margin),
+    "natural cosine": Candidate(living("natural cosine", rate=0.1), schedule=cosine),
+    "natural rate 0.03": Candidate(living("natural rate 0.03", rate=0.03)),
+    "natural blur 1": Candidate(living("natural blur 1", transforms=(Views(), Blur(1.0)))),
 }
 
 
@@ -210,7 +242,7 @@ def pictured(model: Model, name: str, classes: list[int], options: argparse.Name
     file = options.folder / f"{name.replace(' ', '-')}-{len(classes)}-{size}-{options.steps}.pt"
     if saved(file) is None:
         began = time.perf_counter()
-        recipe = chosen.at(model, options.steps, size)
+        recipe = chosen.at(options.steps, size)
         images = render(model, [chosen.objective(index) for index in classes], recipe=recipe, batch=16).images
         save(images, time.perf_counter() - began, file)
         sheet(images, file.with_suffix(".png"), columns=8)

@@ -1,7 +1,7 @@
 """Do other networks recognise our pictures of classes? Networks that the optimiser never saw classify them.
 
-    python benchmarks/transfer.py [--recipe robust] [--size N] [--steps N ...] [--classes 100] [--folder build/transfer]
-        [--squeezenet squeezenet1_0.pt] [--judge file.py:factory ...] [--photos FOLDER]
+    python benchmarks/transfer.py [--recipe natural] [--size N] [--steps N ...] [--classes 100]
+        [--folder build/transfer] [--squeezenet squeezenet1_0.pt] [--judge file.py:factory ...] [--photos FOLDER]
         [--peer lucent --peer horama-wide ...] [--peer-recipe NAME ...] [--peer-python .venv-peers/bin/python]
 
 Renders the logits of CLASSES classes of EfficientNet-Lite0 at equal distances (of 100: every tenth) and prints how many
@@ -45,7 +45,7 @@ Make = Callable[[list[int]], tuple[Tensor, float]]
 def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="robust", help="of retinoscope, or a candidate of recipes.py")
+    parser.add_argument("--recipe", default="natural", help="of retinoscope, or a candidate of recipes.py")
     parser.add_argument("--size", type=int)
     parser.add_argument("--steps", type=int, nargs="+", default=[None])
     parser.add_argument("--classes", type=int, default=100)
@@ -83,7 +83,13 @@ def photos(folder: Path, classes: list[int], among: list[Judge]) -> None:
     """The row of real photos."""
     files = {int(file.name[:3]): file for file in folder.iterdir() if file.name[:3].isdigit()}
     there = [index for index in classes if index in files]
-    row(f"real photos of {len(there)} of the classes", 256, "", 0, cells(read_photos(files, there), there, among))
+    row(
+        f"real photos of {len(there)} of the classes",
+        256,
+        "",
+        0,
+        cells(read_photos([files[index] for index in there]), there, among),
+    )
 
 
 def candidate(name: str) -> Candidate:
@@ -99,7 +105,7 @@ def ours(
     """The row of one of our recipes; gives its seconds per class."""
     chosen = candidate(name)
     side, count = options.size or chosen.recipe.size or 160, steps or chosen.recipe.steps
-    recipe = chosen.at(model, count, side)
+    recipe = chosen.at(count, side)
 
     def make(part: list[int]) -> tuple[Tensor, float]:
         began = time.perf_counter()
@@ -115,7 +121,7 @@ def probe(model: Model, name: str, size: int | None) -> float:
     """Seconds that one step takes for one picture of a part."""
     chosen, times = candidate(name), []
     for steps in (2, 8):
-        recipe = chosen.at(model, steps, size or chosen.recipe.size or 160)
+        recipe = chosen.at(steps, size or chosen.recipe.size or 160)
         began = time.perf_counter()
         render(model, [logit(index) for index in range(PART)], recipe=recipe, batch=PART)
         times.append(time.perf_counter() - began)

@@ -15,7 +15,6 @@ WRITES = {
     "own_network.py": {"own_network"},
     "render_units.py": {"units.png"},
     "spectrum.py": {"spectrum.png"},
-    "enemy.py": {"enemy.png"},
 }
 
 

@@ -97,8 +97,6 @@ _HOMES = {
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
     "network.checkpoints": ("load_checkpoints",),
-    "network.checkpoints": ("load_checkpoints",),
-    "network.pools": ("smooth_pools",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),

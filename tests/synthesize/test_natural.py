@@ -16,11 +16,23 @@ from retinoscope.synthesize.render import render
 from retinoscope.synthesize.score import observe, score
 
 
+class Block(nn.Module):
+    """A convolution, its norm and a ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(inputs, outputs, 3, stride=stride), nn.BatchNorm2d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) to the same, smaller."""
+        return self.norm(self.conv(x)).relu()
+
+
 def network() -> Model:
-    """Two convolutions with norms, seeded."""
+    """Two blocks and a head, seeded."""
     torch.manual_seed(0)
-    layers = [nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 3, stride=2), nn.BatchNorm2d(4)]
-    return wrap(nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)).eval(), input_size=24)
+    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5)]
+    return wrap(nn.Sequential(Block(3, 6, 1), Block(6, 4, 2), *head).eval(), input_size=24)
 
 
 def photos(count: int = 7) -> Tensor:
@@ -33,7 +45,8 @@ def by_hand(model: Model, images: Tensor, layers: list[str], item: int) -> float
     """The penalty of one image, number by number, at weight 1."""
     total = 0.0
     for name in layers:
-        seen, shown = (observe(model, [name], some)[name].double() for some in (photos(), images[item : item + 1]))
+        both = (photos(), images[item : item + 1])
+        seen, shown = (observe(model, [name], some)[name].detach().double() for some in both)
         for number in (lambda a: a.mean((-2, -1)), lambda a: (a.var((-2, -1), correction=0) + 1e-6).sqrt()):
             middle, spread = number(seen).mean(0), number(seen).std(0)
             z = [
@@ -48,21 +61,21 @@ def test_it_is_what_it_says_number_by_number() -> None:
     model, images = network(), torch.rand(3, 3, 24, 24, generator=torch.Generator().manual_seed(2))
     layers = list(answering(model))
     got = score(model, [natural(model, photos(), weight=1.0)] * 3, images)
-    assert layers == ["1", "4"]
+    assert layers == ["0.norm", "1.norm"]
     assert got.tolist() == pytest.approx([by_hand(model, images, layers, item) for item in range(3)], rel=1e-3)
 
 
 def test_batches_of_photos_give_the_same_habits() -> None:
     model = network()
-    whole, parted = (learn(model, some, ["1"])["1"] for some in (photos(), photos().split(3)))
+    whole, parted = (learn(model, some, ["0.norm"])["0.norm"] for some in (photos(), photos().split(3)))
     assert torch.allclose(whole.middle, parted.middle, atol=1e-6)
     assert torch.allclose(whole.spread, parted.spread, atol=1e-6)
 
 
 def test_photos_are_less_strange_than_noise_and_an_average_photo_is_not_strange_at_all() -> None:
     model = network()
-    habits = learn(model, photos(), ["4"])["4"]
-    maps = observe(model, ["4"], torch.cat((photos(), torch.rand(7, 3, 24, 24))))["4"]
+    habits = learn(model, photos(), ["1.norm"])["1.norm"]
+    maps = observe(model, ["1.norm"], torch.cat((photos(), torch.rand(7, 3, 24, 24))))["1.norm"]
     strange = strangeness(maps, habits)
     assert float(strange[:7].max()) < float(strange[7:].min())
     middle, deviation = habits.middle.chunk(2)
@@ -82,7 +95,7 @@ def test_the_gradient_is_finite_on_a_flat_picture_and_each_item_s_own() -> None:
 
 def test_the_recipe_keeps_answers_nearer_to_photos() -> None:
     model = network()
-    units = [channel("3", index) for index in range(4)]
+    units = [channel("1.norm", index) for index in range(4)]
     penalty = natural(model, photos())
     plain, kept = (
         score(model, [penalty] * 4, render(model, units, recipe=recipe, size=32, steps=24).images).mean()
@@ -102,3 +115,13 @@ def test_moments_are_means_then_deviations() -> None:
     flat = maps.flatten(2)
     wanted = torch.cat((flat.mean(2), flat.std(2, correction=0)), 1)
     assert torch.allclose(moments(maps), wanted, atol=1e-4)
+
+
+def test_moments_have_the_gradient_of_the_written_out_formula() -> None:
+    maps = torch.randn(2, 3, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.5
+    weights = torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    mine, plain = (maps.float().requires_grad_() for _ in range(2))
+    (moments(mine) * weights).sum().backward()
+    deviation = (plain.square().mean((2, 3)) - plain.mean((2, 3)).square() + 1e-6).sqrt()
+    (torch.cat((plain.mean((2, 3)), deviation), 1) * weights).sum().backward()
+    assert torch.allclose(mine.grad, plain.grad, atol=1e-6)  # type: ignore[arg-type]

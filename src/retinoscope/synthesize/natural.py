@@ -19,6 +19,7 @@ from retinoscope.image.samples import sample_images
 from retinoscope.image.transforms import apply
 from retinoscope.network.model import Model
 from retinoscope.network.record import Trace
+from retinoscope.network.shaken import blocks
 from retinoscope.synthesize.objectives import Objective
 from retinoscope.synthesize.score import observe, resize
 from retinoscope.tensor.axes import Maps
@@ -62,17 +63,21 @@ def natural(
     return Objective(f"natural({len(names)} layers, {weight:g})", frozenset(names), evaluate)
 
 
-def answering(model: Model, deepest: int | None = None, count: int = 16) -> tuple[str, ...]:
-    """The layers to ask by default: up to `count`, evenly over depth, none behind the call index `deepest`.
+def answering(model: Model, deepest: int | None = None) -> tuple[str, ...]:
+    """The layers to ask by default: the first normalisation in each of `blocks(model)`, or a block that has none.
 
-    Normalisations where there are any, else all layers, whose map has more than one position.
+    None behind the call index `deepest`, and none whose map has one position.
     """
     last = len(model.layers) if deepest is None else deepest
-    maps = [layer for layer in model.layers.values() if max(layer.size) > 1 and layer.index <= last]
-    found = [layer.name for layer in maps if "norm" in layer.kind.lower()] or [layer.name for layer in maps]
-    if len(found) <= count:
-        return tuple(found)
-    return tuple(found[round(place * (len(found) - 1) / (count - 1))] for place in range(count))
+    found = dict.fromkeys(_first_norm(model, block) for block in blocks(model))
+    asked = [model.layers[name] for name in found]
+    return tuple(layer.name for layer in asked if max(layer.size) > 1 and layer.index <= last)
+
+
+def _first_norm(model: Model, block: str) -> str:
+    inside = [name for name in model.layers if name == block or name.startswith(f"{block}.")]
+    norms = [name for name in inside if "norm" in model.layers[name].kind.lower()]
+    return norms[0] if norms else block
 
 
 def sample_habits(model: Model, side: int, deepest: int) -> tuple[Objective, ...]:

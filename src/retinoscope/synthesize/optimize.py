@@ -13,6 +13,7 @@ from retinoscope.image.transforms import ROBUST, Transform, apply
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.redirect import redirected
+from retinoscope.network.shaken import STILL, Shake, shaken
 from retinoscope.synthesize.ascent import Ascent, adam
 from retinoscope.synthesize.objectives import Objective, check
 from retinoscope.synthesize.reach import why_unreached
@@ -56,6 +57,7 @@ def optimize(
     transforms: Sequence[Transform] = ROBUST,
     penalties: Sequence[Objective] = (),
     corrections: Sequence[Correction] = (),
+    shake: Shake = STILL,
     steps: int = 256,
     rate: float = 0.05,
     ascent: Ascent = adam,
@@ -66,9 +68,10 @@ def optimize(
 
     One objective scores every image of the batch; a sequence gives each image its own. Each item has its own random
     numbers, from `seed` and its objective's name. `penalties` are objectives that are added to every image's (write
-    them negative) and left out of the scores; `corrections` change the images after each step. The network runs in
-    `dtype`, by default `precision(device)`; the user's own module is not touched. A blank canvas is started from
-    noise, a transparent one is shown to the network on a new noise at each step. Lucid: Adam, rate 0.05 [lucid2018].
+    them negative) and left out of the scores; `corrections` change the images after each step; `shake` scales the
+    network's channels at random at each step, per item. The network runs in `dtype`, by default `precision(device)`;
+    the user's own module is not touched. A blank canvas is started from noise, a transparent one is shown to the
+    network on a new noise at each step. Lucid: Adam, rate 0.05 [lucid2018].
 
     Raises NoGradientError when no plain gradient reaches any image by step 17.
     """
@@ -82,7 +85,7 @@ def optimize(
         canvas.start(draws)
     views = (*transforms, *resize(model))
     optimizer = ascent(canvas.parameters(), rate)
-    return _steps(fast, items, penalties, canvas, views, corrections, steps, optimizer, draws)
+    return _steps(fast, items, penalties, canvas, views, corrections, shake, steps, optimizer, draws)
 
 
 def _steps(
@@ -92,13 +95,14 @@ def _steps(
     canvas: Canvas,
     transforms: Sequence[Transform],
     corrections: Sequence[Correction],
+    shake: Shake,
     steps: int,
     optimizer: torch.optim.Optimizer,
     draws: Draws,
 ) -> Iterator[Step]:
     layers = layers_of([*items, *penalties])
     reached = torch.zeros(canvas.batch, dtype=torch.bool, device=model.device)
-    with redirected(model.module) as redirect:
+    with redirected(model.module) as redirect, shaken(model, shake, draws):
         for index in range(steps):
             starting = not bool(reached.all())
             rescue = starting and 0 < index < RESCUE_STEPS

@@ -29,6 +29,7 @@ from retinoscope.image.transforms import (
     Transform,
 )
 from retinoscope.network.model import Model
+from retinoscope.network.shaken import STILL, Shake, blocks
 from retinoscope.synthesize.ascent import Ascent, Progress, adam, brisk, gradient, nadam, normalised
 from retinoscope.synthesize.natural import sample_habits
 from retinoscope.synthesize.objectives import Objective
@@ -44,12 +45,22 @@ def no_prior(model: Model, side: int, deepest: int) -> tuple[Objective, ...]:
     return ()
 
 
+def still(model: Model) -> Shake:
+    """Every channel as it is."""
+    return STILL
+
+
+def shaken_blocks(model: Model) -> Shake:
+    """Gains of standard deviation 0.15 on the channels of every block; at 0.3 pictures fall apart [li2020]."""
+    return Shake(blocks(model), 0.15)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How to make a picture: canvas, views, number of steps, rate, side in pixels (None: by receptive field).
 
     `ascent` makes the optimiser, `penalties` are added to the objective, `corrections` change the images after a step;
-    `prior` makes the penalties that depend on the network.
+    `prior` makes the penalties that depend on the network, `shake` says how its channels are scaled at random.
     """
 
     name: str
@@ -63,6 +74,7 @@ class Recipe:
     penalties: tuple[Objective, ...] = ()
     corrections: tuple[Correction, ...] = ()
     prior: Prior = no_prior
+    shake: Callable[[Model], Shake] = still
 
     def describe(self) -> dict[str, object]:
         """The settings as plain data, for provenance."""
@@ -76,6 +88,7 @@ class Recipe:
             "penalties": [repr(penalty) for penalty in self.penalties],
             "corrections": [repr(correction) for correction in self.corrections],
             "prior": getattr(self.prior, "__name__", repr(self.prior)),
+            "shake": getattr(self.shake, "__name__", repr(self.shake)),
         }
 
 
@@ -120,7 +133,7 @@ RECIPES = {
     "article": Recipe("article", "olah2017: the settings of its figures", Fourier, ARTICLE, 2560, 0.05, 128),
     "natural": Recipe(
         "natural",
-        "yin2020, per picture: classes that other networks read",
+        "ours, after yin2020 and li2020: classes that other networks read",
         Fourier,
         ROBUST,
         256,
@@ -128,6 +141,7 @@ RECIPES = {
         128,
         brisk,
         prior=sample_habits,
+        shake=shaken_blocks,
     ),
     "naive": Recipe("naive", "olah2017: the enemy, pixels without any regularization", Pixels, (), 512, 0.05, 128),
     # The notebook's weights, 0.05 and 0.25, were for the larger activations of InceptionV1.

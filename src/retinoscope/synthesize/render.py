@@ -146,7 +146,8 @@ def render_stepwise(
             canvas.paint(begin[before : before + len(part)])
         run = optimize(
             model, list(groups(part)), canvas=canvas, transforms=plan.transforms, penalties=penalties,
-            corrections=plan.corrections, steps=plan.steps, rate=plan.rate, ascent=plan.ascent, seed=seed, dtype=dtype,
+            corrections=plan.corrections, shake=plan.shake(model),
+            steps=plan.steps, rate=plan.rate, ascent=plan.ascent, seed=seed, dtype=dtype,
         )  # fmt: skip
         for step in run:
             yield Progress(place * plan.steps + step.index + 1, len(parts) * plan.steps)
