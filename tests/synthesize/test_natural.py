@@ -75,7 +75,7 @@ def test_batches_of_photos_give_the_same_habits() -> None:
 def test_photos_are_less_strange_than_noise_and_an_average_photo_is_not_strange_at_all() -> None:
     model = network()
     habits = learn(model, photos(), ["1.norm"])["1.norm"]
-    maps = observe(model, ["1.norm"], torch.cat((photos(), torch.rand(7, 3, 24, 24))))["1.norm"]
+    maps = observe(model, ["1.norm"], torch.cat((photos(), torch.rand(7, 3, 24, 24))))["1.norm"].detach()
     strange = strangeness(maps, habits)
     assert float(strange[:7].max()) < float(strange[7:].min())
     middle, deviation = habits.middle.chunk(2)
