@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
-WRITES = {"render_units.py": {"units.png"}, "own_network.py": {"own_network"}}
+WRITES = {
+    "facets.py": {"facets.png"},
+    "interpolation.py": {"interpolation.png", "photos.png"},
+    "own_network.py": {"own_network"},
+    "render_units.py": {"units.png"},
+}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)
