@@ -10,7 +10,9 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WRITES = {
     "canvases.py": {"canvases.png"},
     "enemy.py": {"enemy.png"},
+    "facets.py": {"facets.png"},
     "feature_being_born.py": {"feature_being_born.png"},
+    "interpolation.py": {"interpolation.png", "photos.png"},
     "mean_spectrum.py": {"photo_spectrum.npy"},
     "own_network.py": {"own_network"},
     "render_units.py": {"units.png"},

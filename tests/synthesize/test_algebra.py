@@ -79,9 +79,9 @@ def test_a_random_formula_has_the_value_of_its_numbers(seed: int) -> None:
     t, _, _ = trace()
     objective = grow(random.Random(seed), 5, lambda leaf: leaf)
     for item in range(3):
-        number = grow(random.Random(seed), 5, lambda leaf, item=item: float(leaf(t)[item]))  # type: ignore[misc]
+        number = grow(random.Random(seed), 5, lambda leaf, item=item: float(leaf(t)[item].detach()))  # type: ignore[misc]
         assert isinstance(objective, Objective)
-        assert math.isclose(float(objective(t)[item]), float(number), rel_tol=1e-4, abs_tol=1e-4)  # type: ignore[arg-type]
+        assert math.isclose(float(objective(t)[item].detach()), float(number), rel_tol=1e-4, abs_tol=1e-4)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -92,8 +92,8 @@ def test_the_printed_formula_is_the_formula(seed: int) -> None:
     assert isinstance(objective, Objective)
     text = repr(objective)
     for leaf in sorted(LEAVES, key=lambda leaf: -len(leaf.formula)):
-        text = text.replace(leaf.formula, f"({float(leaf(t)[0])!r})")
-    assert math.isclose(eval(text), float(objective(t)[0]), rel_tol=1e-4, abs_tol=1e-4)
+        text = text.replace(leaf.formula, f"({float(leaf(t)[0].detach())!r})")
+    assert math.isclose(eval(text), float(objective(t)[0].detach()), rel_tol=1e-4, abs_tol=1e-4)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -77,7 +77,7 @@ def test_a_code_is_inverted_by_its_difference(tiny: Model) -> None:
     with record(tiny, ["conv1"]) as t, torch.no_grad():
         tiny(photo)
     code = t["conv1"][0]
-    out = render(tiny, -activation_difference("conv1", code), size=32, steps=128, recipe="naive")
+    out = render(tiny, -activation_difference("conv1", code), size=32, steps=256, recipe="naive")
     blank = activation_difference("conv1", code)
     grey = float(final_scores(tiny, [blank], torch.full((1, 3, 32, 32), 0.5))[0])
     assert -float(out.scores) < 0.05 * grey

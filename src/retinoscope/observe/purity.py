@@ -10,9 +10,16 @@ from torch import Tensor
 from retinoscope.tensor.random import generator
 
 
-def purity(answers: Float[Tensor, "n c"], labels: Int[Tensor, " n"], k: int = 9) -> Float[Tensor, " c"]:
-    """Share of the commonest label among the k photos that each column answers to most, in [1 / k, 1]."""
-    top = labels[answers.topk(min(k, len(answers)), dim=0).indices]  # (k, c)
+def purity(
+    answers: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | Int[Tensor, "n c"], k: int = 9
+) -> Float[Tensor, " c"]:
+    """Share of the commonest label among the k photos that each column answers to most, in [1 / k, 1].
+
+    Labels are of the photos, or of what each column saw in each photo, (n, c).
+    """
+    strongest = answers.topk(min(k, len(answers)), dim=0).indices
+    each = labels if labels.ndim == 2 else labels[:, None].expand_as(answers)
+    top = each.gather(0, strongest)  # (k, c)
     same = top[:, None] == top[None]  # a photo agrees with itself, too
     return same.float().mean(0).amax(0)
 

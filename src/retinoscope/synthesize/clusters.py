@@ -60,7 +60,9 @@ def cluster(points: Float[Tensor, "n c"], k: int, seed: int = 0) -> Clusters:
     return Clusters(order.argsort()[labels], centers[order])
 
 
-def mean_images(photos: Images, points: Float[Tensor, "b c"], groups: Clusters, nearest: int = 15) -> Images:
+def mean_images(
+    photos: Images, points: Float[Tensor, "b c"], groups: Clusters, nearest: int = 15
+) -> Float[Tensor, "k 3 h w"]:
     """The mean of the `nearest` photos to each centre, (k, 3, h, w), from its own group alone [nguyen2016b]."""
     distance = torch.cdist(groups.centers, points.cpu())
     means = []
