@@ -50,7 +50,7 @@ def compare(model: Model, options: argparse.Namespace, dtype: torch.dtype) -> No
         for steps in (1, options.steps):
             a, b = alone[steps][0], together[steps][place]
             gap = (a - b).abs()
-            scores = robust_scores(model, [units[place]] * 2, torch.stack((a, b)).float())
+            scores = [float(robust_scores(model, [units[place]], one[None].float())) for one in (a, b)]
             print(
                 f"| {str(dtype).removeprefix('torch.')} | {place} | {steps} | {gap.max():.1e} | {gap.mean():.1e} | "
                 f"{scores[0]:.4g}, {scores[1]:.4g} |",

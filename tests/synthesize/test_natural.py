@@ -41,6 +41,7 @@ def photos(count: int = 7) -> Tensor:
     return nn.functional.interpolate(small, (24, 24), mode="bilinear")
 
 
+@torch.no_grad()
 def by_hand(model: Model, images: Tensor, layers: list[str], item: int) -> float:
     """The penalty of one image, number by number, at weight 1."""
     total = 0.0
