@@ -104,7 +104,7 @@ def centroid_facets(
     photos: Images,
     n: int = 4,
     *,
-    weight: float = 1.0,
+    weight: float = 2.0,
     layer: str | None = None,
     size: int | None = None,
     steps: int | None = None,
@@ -115,7 +115,8 @@ def centroid_facets(
     """Render a unit n times, each time towards the centre of a group of its photos' codes [wei2015].
 
     Each picture maximises `unit + weight * magnitude(unit) * direction_cossim(layer, centre - mean of the centres)`,
-    groups as in `mean_facets`; the scores are the unit's alone. The paper maximises the likeness to a centre's code.
+    groups as in `mean_facets`; the scores are the unit's alone. More weight is surer to reach the group and costs
+    more of the unit. The paper maximises the likeness to a centre's code alone.
     """
     wanted = as_objective(unit)
     place = layer or compared_at(model, wanted)
