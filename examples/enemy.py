@@ -22,4 +22,4 @@ def main(unit: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "blocks.4.2:5")
+    main(sys.argv[1] if len(sys.argv) > 1 else "blocks.3.2:21")

@@ -157,5 +157,5 @@ def _noise(item: Objective, plan: Recipe, seed: int) -> Tensor:
     assert plan.size is not None
     canvas = plan.canvas(1, plan.size)
     canvas.start(Draws(seed, names_of([item])))
-    images: Tensor = canvas()
-    return images[0]
+    picture: Tensor = canvas()[0]
+    return picture.detach()
