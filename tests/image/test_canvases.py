@@ -240,3 +240,28 @@ def test_png_files_hold_the_opacity() -> None:
     assert read.shape == (8, 8, 4)
     assert np.abs(read[..., 3] / 255 - alpha[0].numpy()).max() <= 0.5 / 255 + 1e-6
     assert np.array_equal(read[..., :3], np.asarray(Image.open(io.BytesIO(encode_png(image)))))
+
+
+def high_share(step: torch.Tensor) -> float:
+    """Share of the power of planes (1, 1, h, w) above a quarter of Nyquist's frequency."""
+    power = torch.fft.fft2(step).abs().square()[0, 0]
+    f = torch.hypot(torch.fft.fftfreq(step.shape[2])[:, None], torch.fft.fftfreq(step.shape[3]))
+    return float(power[f > 0.125].sum() / power.sum())
+
+
+def test_decorrelated_steps_are_the_smoothest_and_signs_the_roughest() -> None:
+    """Steepest ascent in three spaces, all uphill: Fourier weights, L2, and the sign of L infinity [olah2017]."""
+    side = 64
+    weights = spectrum.scale(side, side)
+    draw = torch.Generator().manual_seed(0)
+    noise = torch.randn(1, 1, side, side // 2 + 1, 2, dtype=torch.float64, generator=draw)
+    slope = spectrum.to_planes(noise, weights, side, side)  # a gradient whose spectrum falls, as a network's does
+    c = torch.zeros(1, 1, side, side // 2 + 1, 2, dtype=torch.float64, requires_grad=True)
+    (spectrum.to_planes(c, weights, side, side) * slope).sum().backward()
+    assert c.grad is not None
+    steps = [spectrum.to_planes(c.grad, weights, side, side), slope, slope.sign()]
+    assert all((step * slope).sum() > 0 for step in steps)
+    shares = [high_share(step) for step in steps]
+    assert shares == sorted(shares)
+    assert shares[0] < 0.2 * shares[1]
+    assert shares[1] < 0.9 * shares[2]

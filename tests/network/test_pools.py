@@ -30,7 +30,7 @@ def gradient_at_pool(model: Model, images: torch.Tensor) -> torch.Tensor:
     """Of the sum of the pool's outputs, weighted, with respect to its inputs."""
     x = model.module[0](model.normalize(images)).detach().requires_grad_()  # type: ignore[index]
     out = model.module[1](x)  # type: ignore[index]
-    weights = torch.arange(out.numel(), dtype=torch.float32).view_as(out)
+    weights = 1 + torch.arange(out.numel(), dtype=torch.float32).view_as(out)
     (out * weights).sum().backward()
     assert x.grad is not None
     return x.grad
@@ -47,7 +47,7 @@ def test_values_stay_and_gradients_are_those_of_the_smooth_pool(settings: dict[s
     pool = plain.module[1]
     mean = lambda t: F.avg_pool2d(t, 3, 2, pool.padding, pool.ceil_mode, count_include_pad=False)  # noqa: E731
     soft = mean(x) if smooth is average else mean(x**2) / (1e-2 + mean(x.abs()))
-    (soft * torch.arange(soft.numel(), dtype=torch.float32).view_as(soft)).sum().backward()
+    (soft * (1 + torch.arange(soft.numel(), dtype=torch.float32).view_as(soft))).sum().backward()
     assert x.grad is not None
     assert torch.allclose(gradient_at_pool(smoothed, photos(2, 15)), x.grad, rtol=1e-5, atol=1e-5)
     assert type(plain.module[1]) is nn.MaxPool2d

@@ -26,7 +26,7 @@ from retinoscope.synthesize.penalties import (
     total_variation_power,
 )
 from retinoscope.synthesize.recipes import FAMILIES, RECIPES, Recipe
-from retinoscope.synthesize.render import render
+from retinoscope.synthesize.render import render, robust_scores
 from tests.samples import photos
 
 COSTS = [L1(constant=0.5), L2(constant=0.5), total_variation(), total_variation_power(1.5), alpha_norm(),
@@ -126,3 +126,12 @@ def test_every_family_is_a_recipe_and_runs(tiny: Model) -> None:
         out = render(tiny, ["conv3:2", "conv3:3"], size=32, steps=3, recipe=recipe)
         assert torch.isfinite(out.images).all(), name
         assert all("object at" not in str(value) for value in recipe.describe().values()), name
+
+
+def test_robust_pictures_hold_under_fresh_views(tiny: Model) -> None:
+    units = [f"conv3:{i}" for i in range(12)]
+    name = "transformation-robustness"
+    held, naive = (render(tiny, units, recipe=r, steps=60, size=32).images for r in (name, "naive"))
+    views = [robust_scores(tiny, units, images, views=64, recipe=name) for images in (held, naive)]
+    assert views[0].mean() > views[1].mean()
+    assert (views[0] > views[1]).float().mean() >= 0.75
