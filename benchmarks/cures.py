@@ -13,7 +13,16 @@ from retinoscope.synthesize.cures import COMPARED, TITLES
 from retinoscope.synthesize.render import render, robust_scores
 from retinoscope.tensor.random import generator
 
-LAYERS = ("blocks.1.1", "blocks.2.1", "blocks.3.0", "blocks.3.2", "blocks.4.0", "blocks.4.2", "blocks.5.2", "blocks.6.0")
+LAYERS = (
+    "blocks.1.1",
+    "blocks.2.1",
+    "blocks.3.0",
+    "blocks.3.2",
+    "blocks.4.0",
+    "blocks.4.2",
+    "blocks.5.2",
+    "blocks.6.0",
+)
 
 
 def main() -> None:
