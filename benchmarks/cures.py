@@ -1,6 +1,6 @@
-"""High frequencies, scores and robust scores by family of regularization, over units of all depths, in one table.
+"""High frequencies, scores and robust scores by family of regularization, over units of all depths of one network.
 
-`python benchmarks/cures.py [--units 8] [--steps 128] [--size 96] [--views 32]`: median over units, of EfficientNet-Lite0.
+`python benchmarks/cures.py [--units 8] [--steps 128] [--size 96] [--views 32]`: medians over the units.
 """
 
 import argparse
