@@ -20,6 +20,7 @@ from retinoscope.network.model import Model
 from retinoscope.network.record import record
 from retinoscope.network.wrap import wrap
 from retinoscope.observe.scan import scan
+from retinoscope.synthesize.objectives import channel
 from retinoscope.synthesize.render import render
 from tests.jobs.conftest import write_photos
 from tests.observe.test_sample import brute
@@ -104,13 +105,14 @@ def test_renders_lie_on_both_sides_of_the_median(network: Model, spectra: list[S
 
 
 def test_optimised_panels_are_those_of_render(network: Model, spectra: list[Spectrum]) -> None:
-    alone = render(network, "2:2", size=32, steps=48, seed=1)
+    # In one batch, as the spectrum has them: alone, rounding differs, and 48 steps make more of that than the bound.
+    both = render(network, [-channel("2", 2), channel("2", 2)], size=32, steps=48, seed=1)
     made = spectra[2].panels[5].image
     assert made is not None
-    assert torch.allclose(made, alone.images[0], atol=1e-4)
+    assert torch.allclose(made, both.images[1], atol=1e-4)
     with torch.no_grad(), record(network, ["2"]) as trace:
-        network(alone.images)
-    assert spectra[2].panels[5].value == pytest.approx(float(trace["2"][0, 2].max()), rel=1e-3)
+        network(both.images)
+    assert spectra[2].panels[5].value == pytest.approx(float(trace["2"][1, 2].max()), rel=1e-3)
 
 
 def test_peaks_are_the_extremes_of_each_pictures_own_unit(tiny: Model) -> None:
