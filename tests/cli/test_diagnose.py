@@ -45,14 +45,14 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 def test_diagnose_prints_a_table(command: Command) -> None:
     status, out, err = command("diagnose", "net.py:tiny", "3:2")
     assert (status, err) == (0, "")
-    assert out.startswith("3:2 of tiny\ncheck ")
+    assert out.startswith("3:2 of Sequential\ncheck ")
     assert "living unit: a dead unit here: try 2, the layer before" in out
 
 
 def test_diagnose_takes_photos_and_prints_json(command: Command) -> None:
     status, out, _ = command("diagnose", "net.py:tiny", "2:0", "photos", "--json")
     found = json.loads(out)
-    assert (status, found["network"], found["unit"], len(found["findings"])) == (0, "tiny", "2:0", 11)
+    assert (status, found["network"], found["unit"], len(found["findings"])) == (0, "Sequential", "2:0", 11)
     assert found["findings"][0].keys() == {"check", "figure", "verdict", "advice"}
 
 
@@ -79,7 +79,7 @@ def test_render_points_to_the_diagnosis_of_a_unit_that_no_gradient_reaches(comma
 def test_cures_prints_a_table_and_writes_a_figure(command: Command, tmp_path: Path) -> None:
     status, out, _ = command("cures", "net.py:tiny", "2:0", "--out", "enemy", "--size", "32", "--steps", "2")
     assert status == 0
-    assert out.startswith("2:0 of tiny\nregularization")
+    assert out.startswith("2:0 of Sequential\nregularization")
     assert {path.name for path in (tmp_path / "enemy").iterdir()} == {"cures.png", "cures.json"}
     made = json.loads((tmp_path / "enemy" / "cures.json").read_text())
     assert (made["unit"], made["size"], made["cures"][0]["steps"]) == ("2:0", 32, 2)

@@ -20,7 +20,7 @@ from retinoscope.network.model import Model
 from retinoscope.network.record import record
 from retinoscope.network.wrap import wrap
 from retinoscope.observe.scan import scan
-from retinoscope.synthesize.objectives import channel
+from retinoscope.synthesize import objectives
 from retinoscope.synthesize.render import render
 from tests.jobs.conftest import write_photos
 from tests.observe.test_sample import brute
@@ -106,7 +106,7 @@ def test_renders_lie_on_both_sides_of_the_median(network: Model, spectra: list[S
 
 def test_optimised_panels_are_those_of_render(network: Model, spectra: list[Spectrum]) -> None:
     # In one batch, as the spectrum has them: alone, rounding differs, and 48 steps make more of that than the bound.
-    both = render(network, [-channel("2", 2), channel("2", 2)], size=32, steps=48, seed=1)
+    both = render(network, [-objectives.channel("2", 2), objectives.channel("2", 2)], size=32, steps=48, seed=1)
     made = spectra[2].panels[5].image
     assert made is not None
     assert torch.allclose(made, both.images[1], atol=1e-4)
