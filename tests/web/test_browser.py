@@ -147,7 +147,7 @@ def test_search_of_an_export_answers_like_the_server(page: Page, site: str, expo
 
 
 def test_a_layer_sorts_and_filters_and_its_address_remembers(page: Page, site: str) -> None:
-    order = "[...document.querySelectorAll('#grid li:not([hidden])')].map(c => Number(c.dataset.channel))"
+    order = "[...document.querySelectorAll('#grid li:not([hidden])')].map(c => +c.querySelector('b').textContent)"
     page.goto(site + urls.layer(NETWORK, LAYERS[0]))
     assert page.evaluate(order) == [0, 1, 2, 3, 4, 5]
     page.select_option("#sort", "maximum")

@@ -44,7 +44,9 @@ def test_relative_links_lead_where_a_browser_follows_them(page: str, target: str
 
 
 def test_links_of_an_export_end_in_a_file() -> None:
-    assert urls.link("net/layer/", "net/", "index.html") == "../../net/index.html"
+    assert urls.link("net/layer/", "net/", "index.html") == "../index.html"
+    assert urls.link("net/layer/", "net/layer/21/", "index.html") == "21/index.html"
+    assert urls.link("net/", "net/", "index.html") == "index.html"
     assert urls.link("", "", "index.html") == "index.html"
     assert urls.link("net/", "_static/style.css", "index.html") == "../_static/style.css"
 

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.staticfiles import StaticFiles
 
 from retinoscope.base.errors import BadUnitError, RetinoscopeError, StoreError, UnknownNameError
 from retinoscope.store.connection import FILE
@@ -142,11 +142,13 @@ def _picture(store: Path) -> Answer:
         # A store may come from someone else: what its tables name must still be an image inside its folder.
         if not known or not path.is_relative_to(root) or path.suffix.lower() not in IMAGES or not path.is_file():
             raise MissingPageError(f"no picture '{name}' in this store")
-        headers = {"Cache-Control": f"max-age={PICTURE_SECONDS}"}
-        media_type = IMAGES[path.suffix.lower()]
-        response = FileResponse(path, stat_result=path.stat(), media_type=media_type, headers=headers)
-        same = response.headers["etag"] in (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
-        return NotModifiedResponse(response.headers) if same else response
+        written = path.stat()
+        tag = f'"{written.st_mtime_ns:x}-{written.st_size:x}"'
+        headers = {"Cache-Control": f"max-age={PICTURE_SECONDS}", "ETag": tag}
+        if tag in (known.strip() for known in request.headers.get("if-none-match", "").split(",")):
+            return Response(status_code=304, headers=headers)
+        # Pictures are small: one read takes half the time of a file response, which opens a thread for each part.
+        return Response(path.read_bytes(), media_type=IMAGES[path.suffix.lower()], headers=headers)
 
     return answer
 

@@ -32,6 +32,7 @@ def environment() -> Environment:
         "tiny": geometry.is_tiny,
         "settings": lambda body: list(geometry.flatten(body)),
         "number": _number,
+        "sortable": lambda value: None if value is None else f"{value:.6g}",
         "pair": _pair,
         "breakable": _breakable,
     }

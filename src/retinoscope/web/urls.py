@@ -61,6 +61,10 @@ def twin(page: str) -> str:
 
 def link(page: str, target: str, index: str = "") -> str:
     """A relative link from one page to a page or file; `index` is what a folder's page is called in an export."""
-    if target == HOME or target.endswith("/"):
-        target += index
-    return "../" * page.count("/") + target or "./"
+    shared = 0
+    while (cut := page.find("/", shared) + 1) and target.startswith(page[shared:cut], shared):
+        shared = cut
+    rest = target[shared:]
+    if not rest or rest.endswith("/"):
+        rest += index
+    return "../" * page.count("/", shared) + rest or "./"

@@ -34,8 +34,8 @@
 
   function browse(grid) {
     const cards = [...grid.children];
-    const values = new Map(cards.map((card) => [card, {
-      channel: Number(card.dataset.channel), words: card.dataset.words.toLowerCase(),
+    const values = new Map(cards.map((card, channel) => [card, {
+      channel, words: (card.dataset.words || "").toLowerCase(),
       score: number(card.dataset.score), maximum: number(card.dataset.maximum),
     }]));
     const asked = new URLSearchParams(location.search);
@@ -51,11 +51,10 @@
       const order = (a, b) => sign * (values.get(a)[key] - values.get(b)[key]) || values.get(a).channel - values.get(b).channel;
       grid.append(...cards.sort(order));
       for (const card of cards) {
-        const shown = card.querySelector(".value");
-        if (!shown) continue;
-        shown.textContent = brief(values.get(card)[key === "score" ? "score" : "maximum"]);
-        shown.title = key === "score" ? "score of the picture" : "largest activation";
+        const shown = card.querySelector("i");
+        if (shown) shown.textContent = brief(values.get(card)[key === "score" ? "score" : "maximum"]);
       }
+      if ($("value")) $("value").textContent = key === "score" ? "score of the picture" : "largest activation";
     }
     function filter() {
       const tests = $("filter").value.toLowerCase().split(/[\s,]+/).filter(Boolean).map(test);
@@ -80,7 +79,7 @@
     if (/^\d+$/.test(word)) return ({ channel }) => channel === Number(word);
     return ({ words }) => words.includes(word);
   }
-  function number(text) { return text === "" ? -Number.MAX_VALUE : Number(text); }
+  function number(text) { return text === undefined ? -Number.MAX_VALUE : Number(text); }
   function brief(value) { return value === -Number.MAX_VALUE ? "–" : String(Number(value.toPrecision(3))); }
 
   function unit() {
