@@ -27,7 +27,7 @@ demo: $(READY)
 	@echo "Open it: $(BIN)/retinoscope serve $(STORE)    and look at http://127.0.0.1:8000/"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .
