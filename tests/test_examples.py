@@ -12,6 +12,7 @@ WRITES = {
     "enemy.py": {"enemy.png"},
     "facets.py": {"facets.png"},
     "feature_being_born.py": {"feature_being_born.png"},
+    "gallery.py": {"gallery"},
     "interpolation.py": {"interpolation.png", "photos.png"},
     "mean_spectrum.py": {"photo_spectrum.npy"},
     "own_network.py": {"own_network"},

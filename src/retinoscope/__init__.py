@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.jobs.spectrum import spectrum as spectrum
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
+    from retinoscope.network.model import Model as Model
     from retinoscope.network.pools import smooth_pools as smooth_pools
     from retinoscope.network.preactivation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.interpolation import alignment as alignment
     from retinoscope.synthesize.interpolation import channel_interpolate as channel_interpolate
     from retinoscope.synthesize.interpolation import interpolate as interpolate
+    from retinoscope.synthesize.objectives import Objective as Objective
     from retinoscope.synthesize.objectives import channel as channel
     from retinoscope.synthesize.objectives import deepdream as deepdream
     from retinoscope.synthesize.objectives import direction as direction
@@ -93,6 +95,7 @@ _HOMES = {
     "image.shared": ("Shared",),
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
     "image.transparent": ("Transparent",),
+    "network.model": ("Model",),
     "network.pools": ("smooth_pools",),
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
@@ -109,7 +112,7 @@ _HOMES = {
     "synthesize.interpolation": ("alignment", "channel_interpolate", "interpolate"),
     "synthesize.cures": ("cures",),
     "synthesize.diagnose": ("diagnose",),
-    "synthesize.objectives": ("channel", "deepdream", "direction", "logit", "neuron", "probability"),
+    "synthesize.objectives": ("Objective", "channel", "deepdream", "direction", "logit", "neuron", "probability"),
     "synthesize.optimize": ("optimize",),
     "synthesize.penalties": (
         "L1",
