@@ -7,6 +7,7 @@ import pytest
 from retinoscope.base.errors import UnknownNameError
 from retinoscope.data.imageset import ImageSet
 from retinoscope.jobs import plan
+from retinoscope.jobs.layers import atlas_layers
 from retinoscope.jobs.plan import Describe, MergeScan, RenderChunk, ScanShard, find_layers, plan_atlas, task_of
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import wrap
@@ -69,6 +70,15 @@ def test_fewer_pictures(tiny: Model, images: ImageSet) -> None:
     assert isinstance(last, RenderChunk)
     assert (last.first, last.last) == (0, 2)
     assert isinstance(plan_atlas(tiny, images, pictures=0)[-1], MergeScan)
+
+
+def test_classes_and_channels_get_the_recipe_suited_to_them(tiny: Model, images: ImageSet) -> None:
+    layers = [atlas_layers(tiny.layers)[0].name, "logits"]
+    jobs = plan_atlas(tiny, images, layers=layers)
+    recipes = {job.layer: job.recipe for job in jobs if isinstance(job, RenderChunk)}
+    assert recipes == {layers[0]: "robust", "logits": "natural"}
+    named = plan_atlas(tiny, images, layers=layers, recipe="lucid")
+    assert {job.recipe for job in named if isinstance(job, RenderChunk)} == {"lucid"}
 
 
 def test_patterns(lite0: Model) -> None:

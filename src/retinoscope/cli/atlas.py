@@ -39,7 +39,9 @@ def atlas(
     facets: Annotated[int, typer.Option(min=2, help="diverse pictures of each unit, where kinds has facets")] = 4,
     size: Annotated[int | None, typer.Option(min=16, help="side of pictures in pixels; by default by layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps per picture")] = None,
-    recipe: Annotated[str, typer.Option(help="robust, lucid, article or naive")] = "robust",
+    recipe: Annotated[
+        str | None, typer.Option(help="of the pictures; by default `natural` for classes, else `robust`")
+    ] = None,
     seed: Annotated[int, typer.Option(help="start of the random numbers")] = 0,
     weights: Weights = "default",
     device: Device = "cpu",

@@ -24,7 +24,7 @@ def spectrum(
     out: Annotated[Path, typer.Option(help="folder for the figures and spectrum.json")],
     size: Annotated[int | None, typer.Option(min=16, help="side in pixels; by default what suits the layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps")] = None,
-    recipe: Annotated[str, typer.Option(help="robust, lucid, article or naive")] = "robust",
+    recipe: Annotated[str, typer.Option(help="of both optimised ends")] = "robust",
     seed: Annotated[int, typer.Option(help="start of the random numbers")] = 0,
     tiles: Tiles = False,
     weights: Weights = "default",

@@ -18,7 +18,7 @@ from retinoscope.jobs.layers import atlas_layers
 from retinoscope.network.model import Layer, Layers, Model
 from retinoscope.store.database import Task
 from retinoscope.synthesize.objectives import channel
-from retinoscope.synthesize.recipes import Recipe, find
+from retinoscope.synthesize.recipes import Recipe, find, suited
 from retinoscope.synthesize.render import chunk_size, default_size
 
 SHARD = 256
@@ -199,7 +199,7 @@ def plan_atlas(
     *,
     layers: Sequence[str] = (),
     k: int = 9,
-    recipe: str = "robust",
+    recipe: str | None = None,
     size: int | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -211,16 +211,19 @@ def plan_atlas(
 
     `layers` are names or patterns (`blocks.*`), by default `atlas_layers`; `pictures` at most so many first channels
     of each layer get pictures, by default all. `kinds` are KINDS: negative pictures cost as much as the simple ones,
-    facets `facets` times as much. Raises UnknownNameError for a layer, recipe or kind that does not exist.
+    facets `facets` times as much. Without a `recipe` each layer gets the one suited to it: classes `natural`, channels
+    `robust`. Raises UnknownNameError for a layer, recipe or kind that does not exist.
     """
     network = Network.of(model)
     chosen = find_layers(model.layers, layers) or atlas_layers(model.layers)
     scanning = Scanning(photos.content_hash, len(photos), tuple(layer.name for layer in chosen), k)
     merge = MergeScan(network, scanning)
-    row = find(recipe)
-    row = replace(row, steps=steps or row.steps)
+    rows = {layer.name: find(recipe or suited([channel(layer.name, 0)])) for layer in chosen}
+    rows = {name: replace(row, steps=steps or row.steps) for name, row in rows.items()}
     makers = _makers(kinds, facets)
-    renders = [_renders(model, layer, row, size, seed, pictures, make) for make in makers for layer in chosen]
+    renders = [
+        _renders(model, layer, rows[layer.name], size, seed, pictures, make) for make in makers for layer in chosen
+    ]
     return [Describe(network), *merge.shards, merge, *(job for jobs in renders for job in jobs)]
 
 
