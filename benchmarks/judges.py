@@ -25,6 +25,7 @@ class Judge:
     name: str
     side: int
     logits: Callable[[Tensor], Tensor]
+    classes: int = 1000
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--squeezenet", type=Path, help="weights of SqueezeNet 1.0 that takes RGB in [0, 1]")
 
 
-def judges(options: argparse.Namespace) -> list[Judge]:
-    """Lite1 and Lite2, SqueezeNet where its weights are given, and every `--judge`."""
-    named = [by_name(name) for name in ("efficientnet-lite1", "efficientnet-lite2")]
+def judges(options: argparse.Namespace, judged: str = "efficientnet-lite0") -> list[Judge]:
+    """Lite1 and Lite2, Lite0 for another network's pictures, SqueezeNet where given, and every `--judge`."""
+    named = [by_name(f"efficientnet-lite{place}") for place in range(3) if judged != f"efficientnet-lite{place}"]
     extra = [squeezenet(options.squeezenet)] if options.squeezenet else []
     return named + extra + [by_name(name) for name in options.judge]
 
@@ -71,7 +72,8 @@ def judges(options: argparse.Namespace) -> list[Judge]:
 def by_name(name: str) -> Judge:
     """A network as `retinoscope.load` knows it."""
     model = load(name)
-    return Judge(model.name.removeprefix("efficientnet-"), min(model.input_size), model)
+    name, classes = model.name.removeprefix("efficientnet-"), model.layers["logits"].channels
+    return Judge(name, min(model.input_size), model, classes)
 
 
 def squeezenet(weights: Path) -> Judge:

@@ -1,13 +1,14 @@
 """Which settings make pictures that other networks read? A search by measurement over a literal list of candidates.
 
-    python benchmarks/recipes.py [NAME ...] [--classes 16] [--steps 100] [--size 160] [--folder build/recipes]
-        [--squeezenet squeezenet1_0.pt] [--judge file.py:factory ...] [--list]
+    python benchmarks/recipes.py [NAME ...] [--model NAME_OR_FACTORY] [--classes 16] [--steps 100] [--size 160]
+        [--seeds 1] [--folder build/recipes] [--squeezenet squeezenet1_0.pt] [--judge file.py:factory ...] [--list]
 
-Renders the logits of CLASSES classes of EfficientNet-Lite0 with each candidate (all of CANDIDATES without a name), and
-asks judges that the optimiser never saw: top-1 / top-5 in %, and the mean log-probability of the wanted class, with its
-difference to the first candidate, paired by class, and the standard error of that. The log-probability ranks settings
-with far fewer pictures than shares do. The classes are none of those that transfer.py asks for (every tenth), so that
-what is chosen here is not tuned to the test there. Candidates share starting noise and views class by class.
+Renders the logits of CLASSES classes of a network, by default EfficientNet-Lite0, with each candidate (all of
+CANDIDATES without a name), and asks judges that the optimiser never saw and that know the same classes: top-1 / top-5
+in %, and the mean log-probability of the wanted class, with its difference to the first candidate, paired by class, and
+the standard error of that. The log-probability ranks settings with far fewer pictures than shares do. The classes are
+none of those that transfer.py asks for (every tenth), so that what is chosen here is not tuned to the test there.
+Candidates share starting noise and views class by class.
 
 Everything is kept in --folder: a run that was stopped goes on where it was, and contact sheets lie beside.
 """
@@ -31,7 +32,7 @@ from retinoscope.network.model import Model
 from retinoscope.network.shaken import Shake, blocks
 from retinoscope.network.zoo import load
 from retinoscope.synthesize.ascent import Ascent, adam
-from retinoscope.synthesize.natural import natural
+from retinoscope.synthesize.natural import answering, natural
 from retinoscope.synthesize.objectives import Objective, logit
 from retinoscope.synthesize.recipes import RECIPES, Recipe, no_prior, still
 from retinoscope.synthesize.render import render
@@ -145,9 +146,10 @@ class Habits:
 
     weight: float
 
-    def __call__(self, model: Model, side: int) -> tuple[Objective, ...]:
+    def __call__(self, model: Model, side: int, deepest: int) -> tuple[Objective, ...]:
         """From the photos that come with the package."""
-        return (natural(model, sample_images((side, side), count=64), weight=self.weight),)
+        photos = sample_images((side, side), count=64)
+        return (natural(model, photos, answering(model, deepest), self.weight),)
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,13 @@ CANDIDATES: dict[str, Candidate] = {
     "natural margin": Candidate(living("natural margin"), objective=margin),
     "natural cosine": Candidate(living("natural cosine", rate=0.1), schedule=cosine),
     "natural rate 0.03": Candidate(living("natural rate 0.03", rate=0.03)),
+    "natural 224": Candidate(living("natural 224", size=224)),
+    "natural 192": Candidate(living("natural 192", size=192)),
+    "habits 5": Candidate(living("habits 5", prior=Habits(5.0))),
+    "habits 15": Candidate(living("habits 15", prior=Habits(15.0))),
+    "habits 240": Candidate(living("habits 240", prior=Habits(240.0))),
+    "natural rate 0.1": Candidate(living("natural rate 0.1", rate=0.1)),
+    "natural decay 1.3": Candidate(living("natural decay 1.3", canvas=canvas(1.3))),
     "natural blur 1": Candidate(living("natural blur 1", transforms=(Views(), Blur(1.0)))),
 }
 
@@ -205,7 +214,9 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--model", default="efficientnet-lite0", help="whose classes are rendered")
     parser.add_argument("--classes", type=int, default=16)
+    parser.add_argument("--seeds", type=int, default=1, help="pictures of each class")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--size", type=int, help="instead of each candidate's")
     parser.add_argument("--folder", type=Path, default=Path("build/recipes"))
@@ -218,8 +229,11 @@ def main() -> None:
         return
     keep_memory()
     torch.set_num_threads(options.threads)
-    classes, model, among = others(options.classes), load("efficientnet-lite0"), judges(options)
-    print(f"{len(classes)} classes, {options.steps} steps\n")
+    model = load(options.model)
+    known = model.layers["logits"].channels
+    among = [judge for judge in judges(options, options.model) if judge.classes == known]
+    classes = (others(options.classes) if known == 1000 else list(range(known))) * options.seeds
+    print(f"{model.name}, {len(classes)} pictures of classes, {options.steps} steps\n")
     print(f"| candidate | px | s per class | {' | '.join(judge.name for judge in among)} |")
     print("|---" * (3 + len(among)) + "|")
     first: list[Tensor] = []
@@ -238,12 +252,15 @@ def others(count: int) -> list[int]:
 def pictured(model: Model, name: str, classes: list[int], options: argparse.Namespace) -> tuple[Tensor, float]:
     """A candidate's pictures and the seconds they took, kept in the folder."""
     chosen = CANDIDATES[name]
-    size = options.size or chosen.recipe.size or 160
-    file = options.folder / f"{name.replace(' ', '-')}-{len(classes)}-{size}-{options.steps}.pt"
+    size = options.size or min(chosen.recipe.size or 160, *model.input_size)
+    file = options.folder / model.name / f"{name.replace(' ', '-')}-{len(classes)}-{size}-{options.steps}.pt"
     if saved(file) is None:
         began = time.perf_counter()
-        recipe = chosen.at(options.steps, size)
-        images = render(model, [chosen.objective(index) for index in classes], recipe=recipe, batch=16).images
+        recipe, each = chosen.at(options.steps, size), len(classes) // options.seeds
+        asked = [chosen.objective(index) for index in classes[:each]]
+        images = torch.cat(
+            [render(model, asked, recipe=recipe, batch=16, seed=seed).images for seed in range(options.seeds)]
+        )
         save(images, time.perf_counter() - began, file)
         sheet(images, file.with_suffix(".png"), columns=8)
     return saved(file) or (torch.empty(0), 0.0)

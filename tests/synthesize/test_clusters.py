@@ -79,7 +79,7 @@ def test_mean_image_facets_of_a_planted_unit_are_its_two_patterns() -> None:
 def test_centroid_facets_of_a_planted_unit_are_its_two_patterns(seed: int) -> None:
     model, (images, _) = two_patterns(), striped(45)
     settings = {"layer": "features", "size": SIDE, "steps": 64, "recipe": RECIPE, "seed": seed}
-    out = centroid_facets(model, "logits:0", images, 2, weight=4.0, **settings)  # type: ignore[arg-type]
+    out = centroid_facets(model, "logits:0", images, 2, **settings)  # type: ignore[arg-type]
     answers = features(model, out.images)
     each_shows_one(answers)
     assert torch.allclose(out.scores, answers.amax(1), rtol=1e-4)

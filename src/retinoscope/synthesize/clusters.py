@@ -104,7 +104,7 @@ def centroid_facets(
     photos: Images,
     n: int = 4,
     *,
-    weight: float = 2.0,
+    weight: float = 4.0,
     layer: str | None = None,
     size: int | None = None,
     steps: int | None = None,
