@@ -205,6 +205,13 @@ CANDIDATES: dict[str, Candidate] = {
     "habits 15": Candidate(living("habits 15", prior=Habits(15.0))),
     "habits 240": Candidate(living("habits 240", prior=Habits(240.0))),
     "natural rate 0.1": Candidate(living("natural rate 0.1", rate=0.1)),
+    "rate 0.2": Candidate(living("rate 0.2", rate=0.2)),
+    "rate 0.1, decay 1.3": Candidate(living("rate 0.1, decay 1.3", rate=0.1, canvas=canvas(1.3))),
+    "rate 0.1, decay 1.5": Candidate(living("rate 0.1, decay 1.5", rate=0.1, canvas=canvas(1.5))),
+    "rate 0.1, habits 15": Candidate(living("rate 0.1, habits 15", rate=0.1, prior=Habits(15.0))),
+    "rate 0.1, habits alone": Candidate(living("rate 0.1, habits alone", rate=0.1, shake=still)),
+    "rate 0.1, farther": Candidate(living("rate 0.1, farther", rate=0.1, transforms=(Views((0.6, 1.0)),))),
+    "rate 0.1, blur 1": Candidate(living("rate 0.1, blur 1", rate=0.1, transforms=(Views(), Blur(1.0)))),
     "natural decay 1.3": Candidate(living("natural decay 1.3", canvas=canvas(1.3))),
     "natural blur 1": Candidate(living("natural blur 1", transforms=(Views(), Blur(1.0)))),
 }

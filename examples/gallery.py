@@ -55,15 +55,16 @@ def layers(model: rs.Model) -> Image.Image:
 def objectives(model: rs.Model) -> Image.Image:
     """A neuron, a channel, a layer, a class before and after the softmax."""
     layer, channel, label = "blocks.4.2", 40, 323
-    chosen = [
-        rs.neuron(layer, channel),
-        rs.channel(layer, channel),
-        rs.deepdream(layer),
-        rs.logit(label),
-        rs.probability(label),
-    ]
-    titles = ["neuron", "channel", "layer (DeepDream)", "class logit", "class probability"]
-    return rows([made(model, chosen, titles)])
+    hidden = [rs.neuron(layer, channel), rs.channel(layer, channel), rs.deepdream(layer)]
+    classes = [rs.logit(label), rs.probability(label)]  # apart, so that they get the recipe that suits classes
+    return rows(
+        [
+            [
+                *made(model, hidden, ["neuron", "channel", "layer (DeepDream)"]),
+                *made(model, classes, ["class logit", "class probability"]),
+            ]
+        ]
+    )
 
 
 def examples(model: rs.Model, units: Sequence[str], count: int) -> dict[str, Pictures]:

@@ -143,6 +143,17 @@ RECIPES = {
         prior=sample_habits,
         shake=shaken_blocks,
     ),
+    "plain": Recipe(
+        "plain",
+        "ours: `natural` for networks without shortcuts; SqueezeNet and Tiny Darknet asked for it",
+        Fourier,
+        ROBUST,
+        256,
+        0.1,
+        128,
+        brisk,
+        prior=sample_habits,
+    ),
     "naive": Recipe("naive", "olah2017: the enemy, pixels without any regularization", Pixels, (), 512, 0.05, 128),
     # The notebook's weights, 0.05 and 0.25, were for the larger activations of InceptionV1.
     "l1": _cure("l1", "olah2017: its notebook; weight ours", penalties=(-0.01 * L1(constant=0.5),)),
