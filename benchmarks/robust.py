@@ -6,10 +6,10 @@
 Draws UNITS channels, each of a random layer of EfficientNet-Lite0 that gives maps (seed 0), and renders them with the
 recipe's defaults. A forward pass over all photos, at the network's input size, finds the 9 with the highest mean of
 each channel over the whole photo: the same objective. Pictures and photos are then scored under `--views` fresh views
-of the robust recipe and of Lucid's, in float32. Lucent renders the same channels at 160 px in groups of 8, with as many
-steps as fit into our seconds for the group; its pictures are scored as they are and enlarged to 224 px, as it shows
-them to the network, and the better of the two counts. Prints shares with Wilson's 95% intervals, over all depths and
-by thirds. Every group is kept in --folder: a run that was stopped goes on where it was.
+of the robust recipe, pictures under Lucid's too, in float32. Lucent renders the same channels at 160 px in groups of
+8, with as many steps as fit into our seconds for the group; its pictures are scored as they are and enlarged to 224
+px, as it shows them to the network, and the better of the two counts. Prints shares with Wilson's 95% intervals, over
+all depths and by thirds. Every group is kept in --folder: a run that was stopped goes on where it was.
 """
 
 import argparse
@@ -120,12 +120,11 @@ def compare(
     for views in VIEWS:
         result[f"ours {views}"] = scores(model, objectives, images, views, options)
     shown = {place: decoded(photos, place) for places in best for place in places}
-    for views in VIEWS:
-        each = [
-            scores(model, [one] * BEST, torch.stack([shown[place] for place in places]), views, options)
-            for one, places in zip(objectives, best, strict=True)
-        ]
-        result[f"photos {views}"] = torch.stack(each)
+    each = [
+        scores(model, [one] * BEST, torch.stack([shown[place] for place in places]), "robust", options)
+        for one, places in zip(objectives, best, strict=True)
+    ]
+    result["photos robust"] = torch.stack(each)
     if python:
         result |= lucent(model, group, result["seconds"], python, options)
     return result
@@ -176,18 +175,20 @@ def report(model: Model, units: Sequence[Unit], results: list[dict[str, Any]], o
     print("\nShare of channels whose picture scores more, in %, with 95% intervals\n")
     print("| views | depth | channels | than each of the 9 best photos | than their mean | than lucent's, equal time |")
     print("|---|---|---|---|---|---|")
+    photos = torch.cat([result["photos robust"] for result in results])
     for views in VIEWS:
         mine = torch.cat([result[f"ours {views}"] for result in results])
-        photos = torch.cat([result[f"photos {views}"] for result in results])
         peer = torch.cat([result[f"lucent {views}"] for result in results]) if steps else None
         for name, part in zip(names, parts, strict=True):
             if not part.any():
                 continue
-            cells = [mine > photos.amax(1), mine > photos.mean(1)] + ([mine > peer] if peer is not None else [])
-            texts = [percent(cell[part]) for cell in cells] + ["-"] * (3 - len(cells))
+            beaten = [mine > photos.amax(1), mine > photos.mean(1)] if views == "robust" else [None, None]
+            cells = [*beaten, None if peer is None else mine > peer]
+            texts = ["-" if cell is None else percent(cell[part]) for cell in cells]
             print(f"| {views} | {name} | {int(part.sum())} | {' | '.join(texts)} |")
-        lost = [f"{units[i][0]}:{units[i][1]}" for i in (mine <= photos.amax(1)).nonzero().flatten().tolist()]
-        print(f"\nUnder {views} views the best photo wins for: {', '.join(lost) or 'none'}\n")
+    mine = torch.cat([result["ours robust"] for result in results])
+    lost = [f"{units[i][0]}:{units[i][1]}" for i in (mine <= photos.amax(1)).nonzero().flatten().tolist()]
+    print(f"\nUnder robust views the best photo wins for: {', '.join(lost) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -197,10 +197,15 @@ def suited(objectives: Sequence[Objective]) -> str:
     """The recipe for objectives when none is named: `natural` for classes alone, else `robust`.
 
     A class's picture is read best when all layers answer as they do to photos; a channel's should show what the channel
-    asks for and nothing beside it.
+    asks for and nothing beside it. A probability, at most 1, would be outweighed by the prior.
     """
-    classes = all(unit.layer == "logits" for item in objectives for unit in item.units)
-    return "natural" if classes and all(item.layers == {"logits"} for item in objectives) else "robust"
+    classes = all(item.layers == {"logits"} and _of_logits(item) for item in objectives)
+    return "natural" if classes else "robust"
+
+
+def _of_logits(objective: Objective) -> bool:
+    """Whether every unit of its formula stands there as a logit."""
+    return 0 < len(objective.units) == objective.formula.count("logits:")
 
 
 def find(recipe: str | Recipe) -> Recipe:
