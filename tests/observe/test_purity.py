@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
+from retinoscope.network.bases import rotation
 from retinoscope.observe.purity import bootstrap, purity
-from retinoscope.synthesize.directions import rotation
 
 CHANNELS, CONCEPTS, PHOTOS = 24, 24, 600
 

@@ -32,3 +32,17 @@ def bootstrap(
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=values.dtype)
     low, high = values.cpu()[picks].mean(1).quantile(ends).tolist()
     return float(values.mean()), low, high
+
+
+def bootstrap_difference(
+    first: Float[Tensor, " n"], second: Float[Tensor, " m"], draws: int = 2000, level: float = 0.95, seed: int = 0
+) -> tuple[float, float, float]:
+    """The mean of the first values less that of the second, and the ends of its bootstrap interval, both resampled."""
+    draw = generator(seed, "bootstrap of a difference")
+    means = [
+        values.cpu()[torch.randint(len(values), (draws, len(values)), generator=draw)].mean(1)
+        for values in (first, second)
+    ]
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=first.dtype)
+    low, high = (means[0] - means[1]).quantile(ends).tolist()
+    return float(first.mean() - second.mean()), low, high
