@@ -142,6 +142,17 @@ def test_chance_is_that_of_the_labels(compared: Directions) -> None:
     assert low < sum(drawn) / len(drawn) < high
 
 
+def test_saturated_maps_have_chances_purity(photos: Striped) -> None:
+    """A layer that answers the same everywhere ties all photos and places: its basis is as good as chance."""
+    flat = nn.Conv2d(3, 40, 1)
+    nn.init.zeros_(flat.weight)
+    compared = compare_directions(wrap(nn.Sequential(flat).eval(), input_size=SIDE), photos, ["0"], count=40, groups=8)
+    for what in ("texture", "label"):
+        basis, chance = (getattr(compared.of("0", kind), what) for kind in ("basis", "chance"))
+        _, low, high = bootstrap_difference(basis, chance, level=0.99)
+        assert low < 0 < high
+
+
 def test_labels_may_be_said_or_be_missing(model: Model, photos: Striped) -> None:
     def angle(item: Item) -> Hashable:
         return int(str(item.label).split()[1]) % ANGLES

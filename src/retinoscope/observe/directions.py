@@ -22,7 +22,7 @@ from retinoscope.observe.looks import kinds, patches
 from retinoscope.observe.purity import bootstrap, bootstrap_difference, purity
 from retinoscope.observe.scan import Photos
 from retinoscope.tensor.axes import Images, Maps
-from retinoscope.tensor.random import generator
+from retinoscope.tensor.random import Draws
 
 BASES = ("basis", "random", "rotated", "chance")
 """Single channels; unit vectors at random; channels of the layer rotated at random; photos and places at random."""
@@ -108,12 +108,12 @@ def compare_directions(
 ) -> Directions:
     """Purity of the top photos of channels, random directions and randomly rotated channels [olah2017, bau2017].
 
-    A direction answers to a photo with its largest inner product on the map. `texture` is the kind of the patch there,
-    of `groups` k-means kinds of mean colour and oriented contrast (no network); `label` is what `label` says of the
-    item, by default its class folder, and is left out where an item has none. Against all channels stand `count`
-    directions at random, as many channels of the layer after rotations at random, and as many draws of k photos and
-    places by chance, which say what purity is worth. One forward pass serves all layers; 48 bytes are kept per photo
-    and direction.
+    A direction answers to a photo with its largest inner product on the map; equal answers are ranked at random.
+    `texture` is the kind of the patch there, of `groups` k-means kinds of mean colour and oriented contrast (no
+    network); `label` is what `label` says of the item, by default its class folder, and is left out where an item has
+    none. Against all channels stand `count` directions at random, as many channels of the layer after rotations at
+    random, and as many draws of k photos and places by chance, which say what purity is worth. One forward pass serves
+    all layers; 48 bytes are kept per photo and direction.
 
     Raises UnknownNameError for a wrong layer, BadInputError when there are fewer photos than `k` or `groups`.
     """
@@ -155,30 +155,25 @@ def _answers(
             fast(images)
             seen += items
             for name, sets in vectors.items():
-                layer = model.layers[name]
-                chance = torch.stack([_by_chance(item, name, count, seed) for item in items])
-                parts[name].append(
-                    _best(layer, trace[name].float().cpu(), torch.cat(list(sets.values())), chance, images)
-                )
+                draws = Draws(seed, [f"{name} {item.id}" for item in items])
+                maps, every = trace[name].float().cpu(), torch.cat(list(sets.values()))
+                parts[name].append(_best(model.layers[name], maps, every, images, draws, count))
             trace.clear()
     return seen, {name: _Found(*map(torch.cat, zip(*found, strict=True))) for name, found in parts.items() if found}
 
 
-def _by_chance(item: Item, layer: str, count: int, seed: int) -> Float[Tensor, "3 u"]:
-    """Answers and places in [0, 1) that have nothing to do with the photo, the same in every batch."""
-    return torch.rand(3, count, generator=generator(seed, "chance", layer, item.id))
-
-
 def _best(
-    layer: Layer, maps: Maps, vectors: Tensor, chance: Float[Tensor, "b 3 n"], images: Images
+    layer: Layer, maps: Maps, vectors: Tensor, images: Images, draws: Draws, count: int
 ) -> tuple[Float[Tensor, "b u"], Float[Tensor, "b u d"]]:
-    """Each direction's largest answer on the map and the look of what lies there; chance's behind them."""
+    """Each direction's largest answer on the map and the look of what lies there, of equal ones any; chance's last."""
     height, width = maps.shape[2:]
-    best = torch.einsum("bcyx,uc->buyx", maps, vectors).flatten(2).max(2)
-    answers, down, across = chance.unbind(1)
-    y = torch.cat([best.indices // width, (down * height).long()], 1)
-    x = torch.cat([best.indices % width, (across * width).long()], 1)
-    return torch.cat([best.values, answers], 1), patches(images, layer, y, x)
+    values = torch.einsum("bcyx,uc->buyx", maps, vectors).flatten(2)
+    best = values.amax(2)
+    places = torch.where(values == best[..., None], draws.uniform(1, height * width), -1).argmax(2)
+    answers, down, across = draws.uniform(3, count).unbind(1)
+    y = torch.cat([places // width, (down * height).long()], 1)
+    x = torch.cat([places % width, (across * width).long()], 1)
+    return torch.cat([best, answers], 1), patches(images, layer, y, x)
 
 
 def _rows(
@@ -193,8 +188,8 @@ def _rows(
     sizes = [len(some) for some in vectors.values()]
     by_chance = found.looks[:, sum(sizes) :].flatten(0, 1)
     textures = kinds(found.looks.flatten(0, 1), by_chance, groups, seed).view(found.answers.shape)
-    texture = purity(found.answers, textures, k)
-    label = None if labels is None else purity(found.answers, labels, k)
+    texture = purity(found.answers, textures, k, seed)
+    label = None if labels is None else purity(found.answers, labels, k, seed)
     parts = [*sizes, len(texture) - sum(sizes)]
     labelled = [None] * len(parts) if label is None else label.split(parts)
     return [Purity(name, *row) for row in zip(BASES, texture.split(parts), labelled, strict=True)]

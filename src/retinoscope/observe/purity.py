@@ -11,13 +11,16 @@ from retinoscope.tensor.random import generator
 
 
 def purity(
-    answers: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | Int[Tensor, "n c"], k: int = 9
+    answers: Float[Tensor, "n c"], labels: Int[Tensor, " n"] | Int[Tensor, "n c"], k: int = 9, seed: int = 0
 ) -> Float[Tensor, " c"]:
     """Share of the commonest label among the k photos that each column answers to most, in [1 / k, 1].
 
-    Labels are of the photos, or of what each column saw in each photo, (n, c).
+    Labels are of the photos, or of what each column saw in each photo, (n, c). Equal answers are ranked at random, each
+    column's on its own: a unit that saturates would else prefer the first photos, which often share a class folder.
     """
-    strongest = answers.topk(min(k, len(answers)), dim=0).indices
+    shuffled = torch.rand(answers.shape, generator=generator(seed, "ties")).to(answers.device).argsort(0)
+    ranked = answers.gather(0, shuffled).argsort(dim=0, descending=True, stable=True)
+    strongest = shuffled.gather(0, ranked[:k])
     each = labels if labels.ndim == 2 else labels[:, None].expand_as(answers)
     top = each.gather(0, strongest)  # (k, c)
     same = top[:, None] == top[None]  # a photo agrees with itself, too
