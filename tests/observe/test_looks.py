@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from retinoscope.network.model import Layer, ReceptiveField
-from retinoscope.observe.looks import kinds, patches
+from retinoscope.observe.looks import kinds, patches, sums
 from tests.samples import photos
 
 
@@ -40,7 +40,7 @@ def pixels(image: Tensor) -> Tensor:
 def test_a_patch_is_the_mean_of_what_is_cut_out(field: ReceptiveField) -> None:
     images = photos(2, 22)[:, :, :20]
     y, x = torch.tensor([[0, 4, 2], [1, 3, 0]]), torch.tensor([[0, 6, 3], [5, 2, 6]])
-    looks = patches(images, layer(field), y, x)
+    looks = patches(sums(images), layer(field), y, x)
     assert looks.shape == (2, 3, 11)
     for item in range(2):
         seen = pixels(images[item])
@@ -60,7 +60,7 @@ def test_opposite_edges_have_one_orientation_and_crossed_ones_two() -> None:
     ramp = torch.linspace(0, 1, 16).expand(3, 16, 16)
     images = torch.stack([ramp, ramp.flip(2), ramp.transpose(1, 2)])
     inside = ReceptiveField((4, 4), (4, 4), (0, 0))
-    looks = patches(images, layer(inside, (4, 4)), torch.full((3, 1), 1), torch.full((3, 1), 1))[:, 0, 3:]
+    looks = patches(sums(images), layer(inside, (4, 4)), torch.full((3, 1), 1), torch.full((3, 1), 1))[:, 0, 3:]
     assert looks.argmax(1).tolist() == [0, 0, 4]
     assert torch.allclose(looks.sum(1), torch.full((3,), 2 / 15), atol=1e-5)
 

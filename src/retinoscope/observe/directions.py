@@ -18,10 +18,10 @@ from retinoscope.network.bases import random_directions, rotation
 from retinoscope.network.model import Layer, Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
-from retinoscope.observe.looks import kinds, patches
+from retinoscope.observe.looks import kinds, patches, sums
 from retinoscope.observe.purity import bootstrap, bootstrap_difference, purity
 from retinoscope.observe.scan import Photos
-from retinoscope.tensor.axes import Images, Maps
+from retinoscope.tensor.axes import Maps
 from retinoscope.tensor.random import Draws
 
 BASES = ("basis", "random", "rotated", "chance")
@@ -154,16 +154,17 @@ def _answers(
         for items, images in photos.batches(model.input_size, batch):
             fast(images)
             seen += items
+            totals = sums(images)
             for name, sets in vectors.items():
                 draws = Draws(seed, [f"{name} {item.id}" for item in items])
                 maps, every = trace[name].float().cpu(), torch.cat(list(sets.values()))
-                parts[name].append(_best(model.layers[name], maps, every, images, draws, count))
+                parts[name].append(_best(model.layers[name], maps, every, totals, draws, count))
             trace.clear()
     return seen, {name: _Found(*map(torch.cat, zip(*found, strict=True))) for name, found in parts.items() if found}
 
 
 def _best(
-    layer: Layer, maps: Maps, vectors: Tensor, images: Images, draws: Draws, count: int
+    layer: Layer, maps: Maps, vectors: Tensor, totals: Tensor, draws: Draws, count: int
 ) -> tuple[Float[Tensor, "b u"], Float[Tensor, "b u d"]]:
     """Each direction's largest answer on the map and the look of what lies there, of equal ones any; chance's last."""
     height, width = maps.shape[2:]
@@ -173,7 +174,7 @@ def _best(
     answers, down, across = draws.uniform(3, count).unbind(1)
     y = torch.cat([places // width, (down * height).long()], 1)
     x = torch.cat([places % width, (across * width).long()], 1)
-    return torch.cat([best, answers], 1), patches(images, layer, y, x)
+    return torch.cat([best, answers], 1), patches(totals, layer, y, x)
 
 
 def _rows(

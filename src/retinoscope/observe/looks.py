@@ -17,14 +17,22 @@ FITTED = 20_000
 """Looks that the kinds are made from, at most."""
 
 
-def patches(images: Images, layer: Layer, y: Int[Tensor, "b u"], x: Int[Tensor, "b u"]) -> Float[Tensor, "b u d"]:
-    """The look of what lies under positions (y, x) of a layer's map: 3 colours and 8 contrasts, (b, u, 11).
+def sums(images: Images) -> Float[Tensor, "b d v w"]:
+    """Sums of the 11 numbers over all pixels above and to the left, one row and column wider than the images."""
+    return F.pad(_pixels(images).double().cumsum(2).cumsum(3), (1, 0, 1, 0))
+
+
+def patches(
+    totals: Float[Tensor, "b d v w"], layer: Layer, y: Int[Tensor, "b u"], x: Int[Tensor, "b u"]
+) -> Float[Tensor, "b u d"]:
+    """The look of what lies under positions (y, x) of a layer's map, from the `sums` of images: 3 colours, 8 contrasts.
 
     A patch is the receptive field inside the image; of a field larger than half the image, that half about its centre.
     """
-    sums = F.pad(_pixels(images).double().cumsum(2).cumsum(3), (1, 0, 1, 0))
-    (top, bottom), (left, right) = (_ends(layer, axis, at, images.shape[2 + axis]) for axis, at in enumerate((y, x)))
-    corners = [_at(sums, row, column) for row in (bottom, top) for column in (right, left)]
+    (top, bottom), (left, right) = (
+        _ends(layer, axis, at, totals.shape[2 + axis] - 1) for axis, at in enumerate((y, x))
+    )
+    corners = [_at(totals, row, column) for row in (bottom, top) for column in (right, left)]
     area = ((bottom - top) * (right - left))[..., None]
     return ((corners[0] - corners[1] - corners[2] + corners[3]) / area).float()
 
@@ -50,10 +58,10 @@ def _ends(layer: Layer, axis: int, at: Tensor, side: int) -> tuple[Tensor, Tenso
     return first.clamp(0, side - 1), (first + width).clamp(1, side)
 
 
-def _at(sums: Tensor, y: Tensor, x: Tensor) -> Tensor:
+def _at(totals: Tensor, y: Tensor, x: Tensor) -> Tensor:
     """Values (b, u, d) of maps (b, d, h, w) at places (b, u)."""
-    places = (y * sums.shape[3] + x)[:, None].expand(-1, sums.shape[1], -1)
-    return sums.flatten(2).gather(2, places).transpose(1, 2)
+    places = (y * totals.shape[3] + x)[:, None].expand(-1, totals.shape[1], -1)
+    return totals.flatten(2).gather(2, places).transpose(1, 2)
 
 
 def kinds(looks: Float[Tensor, "m d"], sample: Float[Tensor, "s d"], groups: int, seed: int = 0) -> Int[Tensor, " m"]:
