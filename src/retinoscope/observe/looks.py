@@ -17,13 +17,13 @@ FITTED = 20_000
 """Looks that the kinds are made from, at most."""
 
 
-def sums(images: Images) -> Float[Tensor, "b d v w"]:
+def sums(images: Images) -> Float[Tensor, "b d p q"]:
     """Sums of the 11 numbers over all pixels above and to the left, one row and column wider than the images."""
     return F.pad(_pixels(images).double().cumsum(2).cumsum(3), (1, 0, 1, 0))
 
 
 def patches(
-    totals: Float[Tensor, "b d v w"], layer: Layer, y: Int[Tensor, "b u"], x: Int[Tensor, "b u"]
+    totals: Float[Tensor, "b d p q"], layer: Layer, y: Int[Tensor, "b u"], x: Int[Tensor, "b u"]
 ) -> Float[Tensor, "b u d"]:
     """The look of what lies under positions (y, x) of a layer's map, from the `sums` of images: 3 colours, 8 contrasts.
 
