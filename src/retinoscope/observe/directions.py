@@ -192,8 +192,8 @@ def _rows(
     texture = purity(found.answers, textures, k, seed)
     label = None if labels is None else purity(found.answers, labels, k, seed)
     parts = [*sizes, len(texture) - sum(sizes)]
-    labelled = [None] * len(parts) if label is None else label.split(parts)
-    return [Purity(name, *row) for row in zip(BASES, texture.split(parts), labelled, strict=True)]
+    labelled = [None] * len(parts) if label is None else torch.split(label, parts)
+    return [Purity(name, *row) for row in zip(BASES, torch.split(texture, parts), labelled, strict=True)]
 
 
 def _numbers(labels: Sequence[Hashable | None]) -> Int[Tensor, " n"] | None:
