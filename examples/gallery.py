@@ -180,7 +180,11 @@ def preconditioning(model: rs.Model) -> Image.Image:
     with torch.no_grad():
         canvas.coefficients += 1e-3 * step / step.norm()
         decorrelated = canvas() - before
-    steepest = [("L2: the gradient", before.grad), ("L-infinity: its sign", before.grad.sign()), ("decorrelated", decorrelated)]
+    steepest = [
+        ("L2: the gradient", before.grad),
+        ("L-infinity: its sign", before.grad.sign()),
+        ("decorrelated", decorrelated),
+    ]
     first = [(name, (0.5 + step[0] / step.std() / 6).clamp(0, 1)) for name, step in steepest]
     recipes = ("naive", "jitter", "decorrelated")
     titles = ("pixels", "pixels, jittered", "decorrelated space")

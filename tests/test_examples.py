@@ -9,6 +9,7 @@ import pytest
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WRITES = {
     "canvases.py": {"canvases.png"},
+    "directions.py": {"directions.png"},
     "enemy.py": {"enemy.png"},
     "facets.py": {"facets.png"},
     "feature_being_born.py": {"feature_being_born.png"},

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import ROBUST as ROBUST
     from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.jobs.spectrum import spectrum as spectrum
+    from retinoscope.network.bases import random_directions as random_directions
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
     from retinoscope.network.model import Model as Model
     from retinoscope.network.pools import smooth_pools as smooth_pools
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from retinoscope.network.wrap import wrap as wrap
     from retinoscope.network.zoo import load as load
     from retinoscope.network.zoo import networks as networks
+    from retinoscope.observe.directions import compare_directions as compare_directions
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from retinoscope.synthesize.diagnose import diagnose as diagnose
     from retinoscope.synthesize.directions import direction_cossim as direction_cossim
     from retinoscope.synthesize.directions import direction_neuron as direction_neuron
-    from retinoscope.synthesize.directions import random_directions as random_directions
     from retinoscope.synthesize.directions import tensor_direction as tensor_direction
     from retinoscope.synthesize.diversity import cosine_diversity as cosine_diversity
     from retinoscope.synthesize.diversity import diversity as diversity
@@ -96,6 +97,7 @@ _HOMES = {
     "image.transforms": ("ARTICLE", "LUCID", "ROBUST"),
     "image.transparent": ("Transparent",),
     "network.model": ("Model",),
+    "network.bases": ("random_directions",),
     "network.pools": ("smooth_pools",),
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
@@ -103,11 +105,12 @@ _HOMES = {
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
+    "observe.directions": ("compare_directions",),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
     "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),
     "synthesize.clusters": ("centroid_facets", "mean_facets"),
-    "synthesize.directions": ("direction_cossim", "direction_neuron", "random_directions", "tensor_direction"),
+    "synthesize.directions": ("direction_cossim", "direction_neuron", "tensor_direction"),
     "synthesize.diversity": ("cosine_diversity", "diversity", "facets"),
     "synthesize.interpolation": ("alignment", "channel_interpolate", "interpolate"),
     "synthesize.cures": ("cures",),

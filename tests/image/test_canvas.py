@@ -79,6 +79,8 @@ def test_colour_matrix_is_lucids() -> None:
     first = color.to_logits(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64).view(1, 3, 1, 1)).flatten()
     assert torch.allclose(first, torch.tensor([0.5628, 0.5845, 0.5845], dtype=torch.float64), atol=5e-5)
     assert float(color.BASIS.norm(dim=0).max()) == pytest.approx(1, abs=1e-12)
+    published = [[0.5628, 0.1948, 0.0433], [0.5845, 0.0, -0.1082], [0.5845, -0.1948, 0.0649]]
+    assert torch.allclose(color.BASIS, torch.tensor(published, dtype=torch.float64), atol=5e-5)
     # Horama and xplique list the transpose and multiply rows from the right.
     flat = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     mixed = color.to_logits(flat.T.reshape(1, 3, 5, 1)).reshape(3, 5).T

@@ -108,6 +108,23 @@ def test_draws_have_lucids_frequencies() -> None:
     assert warp.scales == pytest.approx([0.9 + 0.02 * i for i in range(11)])
 
 
+def test_a_warp_takes_each_scale_and_angle_as_often_as_it_lists_it() -> None:
+    """Read off the pictures: a tent of light about the centre, with an axis, tells its scale and its turn."""
+    warp, count, side = LUCID[2], 2000, 33
+    assert isinstance(warp, Warp)
+    y, x = torch.meshgrid(torch.arange(side) - side // 2, torch.arange(side) - side // 2, indexing="ij")
+    blob = torch.exp(-(x**2 / 18 + y**2 / 6).float())
+    seen = warp((0.5 + blob).expand(count, 3, -1, -1), draws(count))[:, 0] - 0.5
+    total = seen.sum((1, 2))
+    xx, yy, xy = ((seen * part).sum((1, 2)) / total for part in (x * x, y * y, x * y))
+    turned = torch.rad2deg(torch.atan2(2 * xy, xx - yy) / 2)
+    assert abs(float((turned.abs() < 0.4).float().mean()) - 6 / 26) < 0.03
+    assert turned.round().unique().tolist() == list(range(-10, 11))
+    size = (xx + yy).sqrt()
+    place = torch.bucketize(size / size.min() * 0.9, torch.tensor(warp.scales[1:]) - 0.01)
+    assert (torch.bincount(place, minlength=11) / count - 1 / 11).abs().max() < 0.03
+
+
 def test_views_stay_inside_the_canvas_and_reach_its_border() -> None:
     ones = torch.ones(500, 3, 32, 32)
     assert Views(angle=45)(ones, draws(500)).min() > 0.999, "nothing but the canvas is ever read"

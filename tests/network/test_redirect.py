@@ -155,6 +155,22 @@ def test_steps_1_to_16_are_redirected_and_an_alive_item_never_is() -> None:
     assert all(torch.equal(slope[1], seen[0][1]) for slope in seen)
 
 
+def test_one_redirected_step_raises_a_pre_activation_that_plain_gradients_leave() -> None:
+    conv = nn.Conv2d(3, 1, 3)
+    nn.init.constant_(conv.bias, -20.0)  # type: ignore[arg-type]
+    net = nn.Sequential(conv, nn.ReLU())
+    x = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    before = conv(x).detach()
+    assert before.max() < 0
+    (plain,) = torch.autograd.grad(-net(x).sum(), x)
+    with redirected(net) as redirect:
+        redirect.items = torch.tensor([True])
+        (uphill,) = torch.autograd.grad(-net(x).sum(), x)
+    assert plain.abs().max() == 0
+    assert uphill.abs().max() > 0
+    assert conv(x - 0.01 * uphill).sum() > before.sum()
+
+
 def test_prepared_networks_are_redirected_too() -> None:
     module = nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU6(inplace=True))
     module[0].weight.data.fill_(1.0)  # type: ignore[operator]

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from retinoscope.observe.purity import bootstrap, purity
-from retinoscope.synthesize.directions import rotation
+from retinoscope.network.bases import rotation
+from retinoscope.observe.purity import bootstrap, bootstrap_difference, purity
 
 CHANNELS, CONCEPTS, PHOTOS = 24, 24, 600
 
@@ -34,6 +34,20 @@ def test_purity_is_the_share_of_the_commonest_label() -> None:
             assert value == pytest.approx(Counter(labels[top].tolist()).most_common(1)[0][1] / k)
 
 
+def test_equal_answers_are_ranked_at_random() -> None:
+    """A saturated unit's top photos are any photos, and not the first, which may well share a label."""
+    labels, counts = torch.arange(600) // 25, []
+    draw = torch.Generator().manual_seed(6)
+    for _ in range(2000):
+        counts.append(labels[torch.randperm(600, generator=draw)[:9]].bincount().max().item() / 9)
+    found = purity(torch.full((600, 2000), 6.0), labels)
+    mean, low, high = bootstrap(found, level=0.99)
+    assert low < sum(counts) / 2000 < high
+    assert mean < 0.3
+    answers = torch.cat([torch.full((600, 1), 6.0), torch.arange(600.0)[:, None]], 1)
+    assert purity(answers, labels)[1] == 1, "and what is not equal keeps its rank"
+
+
 def test_the_basis_is_purer_where_features_lie_on_it_and_not_after_a_rotation() -> None:
     answers, labels = planted()
     directions = unit_vectors(200, 3)
@@ -52,3 +66,12 @@ def test_a_bootstrap_interval_has_the_normal_width() -> None:
     assert mean == pytest.approx(float(values.mean()))
     assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.15)
     assert low < mean < high
+
+
+def test_a_difference_has_the_interval_of_both_samples() -> None:
+    draw = torch.Generator().manual_seed(7)
+    first, second = 1 + torch.randn(400, generator=draw), 2 * torch.randn(900, generator=draw)
+    mean, low, high = bootstrap_difference(first, second)
+    assert mean == pytest.approx(float(first.mean() - second.mean()))
+    assert high - low == pytest.approx(2 * 1.96 * (1 / 400 + 4 / 900) ** 0.5, rel=0.15)
+    assert low < 1 < high

@@ -4,16 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from retinoscope.base.errors import BadInputError, BadUnitError, UnknownNameError
+from retinoscope.base.errors import BadInputError, BadUnitError
+from retinoscope.network.bases import rotation
 from retinoscope.network.model import Layer, Model, ReceptiveField
 from retinoscope.network.record import Trace
-from retinoscope.synthesize.directions import (
-    direction_cossim,
-    direction_neuron,
-    random_directions,
-    rotation,
-    tensor_direction,
-)
+from retinoscope.synthesize.directions import direction_cossim, direction_neuron, tensor_direction
 from retinoscope.synthesize.objectives import channel, direction, neuron
 from retinoscope.synthesize.render import render
 
@@ -76,26 +71,13 @@ def test_cossim_is_the_mean_cosine_whatever_the_length() -> None:
     assert torch.allclose(direction_cossim("a", 10 * V)(t), direction_cossim("a", V)(t), atol=1e-3)
 
 
-def test_random_directions_are_unit_vectors_of_their_own(tiny: Model) -> None:
-    some, more = random_directions(tiny, "conv3", 3), random_directions(tiny, "conv3", 5)
-    assert some.shape == (3, 12)
-    assert torch.equal(some, more[:3])
-    assert torch.allclose(more.norm(dim=1), torch.ones(5))
-    assert not torch.equal(some, random_directions(tiny, "conv3", 3, seed=1))
-    many = random_directions(tiny, "conv3", 2000)
-    assert many.mean(0).abs().max() < 0.03  # uniform: no axis is preferred
-    assert torch.allclose(many.T @ many / 2000, torch.eye(12) / 12, atol=0.02)
-
-
-def test_a_rotation_keeps_lengths_and_a_basis_direction_is_a_channel(tiny: Model) -> None:
-    q = rotation(12, seed=3)
-    assert torch.allclose(q @ q.T, torch.eye(12), atol=1e-5)
+def test_directions_of_a_layer_are_rendered_beside_its_channels(tiny: Model) -> None:
     out = render(tiny, [direction("conv3", torch.eye(12)[2]), channel("conv3", 2)], size=32, steps=1)
     assert out.scores.shape == (2,)
-    assert render(tiny, [direction("conv3", v) for v in q[:2]], size=32, steps=2).scores.isfinite().all()
+    assert render(tiny, [direction("conv3", v) for v in rotation(12)[:2]], size=32, steps=2).scores.isfinite().all()
 
 
-def test_wrong_requests_are_refused(tiny: Model) -> None:
+def test_wrong_requests_are_refused() -> None:
     t = trace()
     with pytest.raises(BadUnitError, match="5 values; came 2"):
         direction_neuron("a", [1.0, 2.0])(t)
@@ -105,5 +87,3 @@ def test_wrong_requests_are_refused(tiny: Model) -> None:
         tensor_direction("a", torch.ones(5, 5, 5))(t)
     with pytest.raises(BadInputError, match=r"must be \(c, y, x\)"):
         tensor_direction("a", V)
-    with pytest.raises(UnknownNameError, match="nearest"):
-        random_directions(tiny, "conv9", 2)

@@ -8,13 +8,16 @@ from torch import nn
 
 from retinoscope.base.errors import BadInputError, NoGradientError, UnknownNameError
 from retinoscope.image.canvas import Fourier, Pixels
-from retinoscope.image.transforms import Jitter, Views
+from retinoscope.image.transforms import Jitter, Views, apply
 from retinoscope.network.model import Model
 from retinoscope.network.record import record
 from retinoscope.network.zoo import wrap
+from retinoscope.synthesize.diversity import diversity
 from retinoscope.synthesize.objectives import channel, deepdream, logit, neuron
 from retinoscope.synthesize.optimize import optimize
+from retinoscope.synthesize.recipes import RECIPES
 from retinoscope.synthesize.render import chunk_size, default_size, render, robust_scores
+from retinoscope.tensor.random import Draws
 from tests.samples import photos, tiny_module
 
 
@@ -104,6 +107,18 @@ def test_the_network_is_left_alone_and_hooks_are_gone_when_a_loop_is_dropped(tin
     assert not any(m._forward_hooks for m in tiny.module.modules())
 
 
+def test_hooks_are_gone_after_an_error_in_the_loop(tiny: Model) -> None:
+    def broken(images: torch.Tensor, gradient: torch.Tensor, index: int) -> torch.Tensor:
+        raise ZeroDivisionError
+
+    before = {name: vars(module).keys() for name, module in tiny.module.named_modules()}
+    with pytest.raises(ZeroDivisionError):
+        next(optimize(tiny, "conv3:2", canvas=Fourier(1, 32), corrections=(broken,), steps=3))
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in tiny.module.modules())
+    assert {name: vars(module).keys() for name, module in tiny.module.named_modules()} == before
+    assert render(tiny, "conv3:2", size=32, steps=2).scores.isfinite().all(), "and the next picture is made as ever"
+
+
 def test_networks_of_one_size_get_views_of_that_size() -> None:
     module = nn.Sequential(nn.Conv2d(3, 4, 8, stride=8), nn.Flatten(), nn.Linear(4 * 16, 3))
     model = wrap(module.eval(), input_size=32, fixed_size=True)
@@ -176,6 +191,22 @@ def test_robust_scores_are_means_over_views(tiny: Model) -> None:
     plain = torch.stack([channel("conv3", i)(trace)[i] for i in range(2)])
     assert (scores - plain).abs().max() < 1.0
     assert not torch.equal(scores, plain)
+
+
+def test_robust_scores_are_those_of_view_after_view(tiny: Model) -> None:
+    """Views that are judged in batches are the same views, also of pictures that are judged together."""
+    images, draws = photos(4, 32), Draws(5, [f"robust score {name}" for name in ("conv3:0", "conv3:1")])
+    slow = torch.zeros(2)
+    for _ in range(37):
+        seen = apply(RECIPES["robust"].transforms, images[:2], draws)
+        with record(tiny, ["conv3"]) as trace, torch.no_grad():
+            tiny(seen)
+        slow += torch.stack([trace["conv3"][place, place].mean() for place in range(2)]) / 37
+    scores = robust_scores(tiny, ["conv3:0", "conv3:1"], images[:2], views=37, seed=5)
+    assert torch.allclose(scores, slow, atol=1e-5)
+    pair = channel("conv3", 0) + diversity("conv3", 2)
+    both = robust_scores(tiny, [pair, pair, pair, pair], images, views=20)
+    assert torch.allclose(robust_scores(tiny, [pair, pair], images[:2], views=20), both[:2], atol=1e-5)
 
 
 def test_early_layers_get_smaller_canvases(lite0: Model) -> None:

@@ -7,7 +7,8 @@ ReLU6 keeps no copy of its input.
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,22 +51,9 @@ def fold(module: nn.Module, example: Tensor, keep: Collection[str] = ()) -> None
 
 def foldable(module: nn.Module, example: Tensor) -> list[tuple[str, str]]:
     """Pairs (convolution, batch norm) by path, where the convolution's output goes into that batch norm alone."""
-    convs: dict[int, tuple[str, Tensor]] = {}
-    norms: dict[int, str] = {}
-    calls: dict[str, int] = {}
-
-    def see(path: str, child: nn.Module) -> Any:
-        def hook(_module: nn.Module, inputs: Any, output: Any) -> None:
-            calls[path] = calls.get(path, 0) + 1
-            if isinstance(child, nn.Conv2d):
-                convs[id(output)] = (path, output)  # the tensor is kept, so that its id stays its own
-            elif inputs:
-                norms[id(inputs[0])] = path
-
-        return hook
-
+    seen = _Seen({}, {}, {})
     handles = [
-        child.register_forward_hook(see(path, child))
+        child.register_forward_hook(partial(seen.call, path))
         for path, child in module.named_modules()
         if isinstance(child, nn.Conv2d | nn.BatchNorm2d)
     ]
@@ -76,10 +64,26 @@ def foldable(module: nn.Module, example: Tensor) -> list[tuple[str, str]]:
         for handle in handles:
             handle.remove()
     return [
-        (path, norms[key])
-        for key, (path, output) in convs.items()
-        if key in norms and readers.count(output) == 1 and calls[path] == calls[norms[key]] == 1
+        (path, norm)
+        for key, (path, output) in seen.convs.items()
+        if (norm := seen.norms.get(key)) and readers.count(output) == 1 and seen.calls[path] == seen.calls[norm] == 1
     ]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Outputs of convolutions and inputs of batch norms by their id, and how often each module was called."""
+
+    convs: dict[int, tuple[str, Tensor]]
+    norms: dict[int, str]
+    calls: dict[str, int]
+
+    def call(self, path: str, child: nn.Module, inputs: Any, output: Any) -> None:
+        self.calls[path] = self.calls.get(path, 0) + 1
+        if isinstance(child, nn.Conv2d):
+            self.convs[id(output)] = (path, output)  # the tensor is kept, so that its id stays its own
+        elif inputs:
+            self.norms[id(inputs[0])] = path
 
 
 class _Readers(TorchFunctionMode):

@@ -1,21 +1,17 @@
 """Directions of a layer's channel space as objectives: any mixture of channels may mean something, too [olah2017].
 
-Lucid's names: `direction_neuron`, `direction_cossim`, `tensor_direction`; and unit vectors at random, to compare with
-the basis of single channels.
+Lucid's names: `direction_neuron`, `direction_cossim`, `tensor_direction`. Vectors at random are in `network/bases.py`.
 """
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from retinoscope.base.errors import BadInputError, BadUnitError
-from retinoscope.network.model import Model
 from retinoscope.network.record import Trace
 from retinoscope.synthesize.objectives import Objective, cosine, projection, shown
 from retinoscope.tensor.axes import Maps
-from retinoscope.tensor.random import generator
 
 
 def direction_neuron(
@@ -65,25 +61,6 @@ def direction_cossim(layer: str, vector: Sequence[float] | Tensor) -> Objective:
         return cosine(_maps(trace, layer, len(v)), v[:, None, None]).mean((1, 2))
 
     return Objective(f"direction_cossim({layer}, {shown(v)})", frozenset([layer]), evaluate)
-
-
-def random_directions(model: Model, layer: str, count: int, seed: int = 0) -> Float[Tensor, "n c"]:
-    """Unit vectors, uniform on the sphere of a layer's channel space; each depends on its place and the seed alone.
-
-    `[rs.direction(layer, v) for v in vectors]` are objectives to render, beside `rs.channel` of the same layer.
-    """
-    channels = model.layers[layer].channels
-    draws = [torch.randn(channels, generator=generator(seed, "direction", layer, str(i))) for i in range(count)]
-    return torch.stack([v / v.norm() for v in draws])
-
-
-def rotation(channels: int, seed: int = 0) -> Float[Tensor, "c c"]:
-    """A random rotation or reflection of a channel space, uniform (Haar); its rows are orthonormal directions."""
-    normal = torch.randn(channels, channels, generator=generator(seed, "rotation"), dtype=torch.float64)
-    q, r = torch.linalg.qr(normal)
-    signs = r.diagonal().sign()  # makes the factorization unique, and so q uniform
-    turned: Tensor = (q * signs).float()
-    return turned
 
 
 def _maps(trace: Trace, layer: str, channels: int) -> Maps:

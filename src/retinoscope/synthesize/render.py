@@ -260,4 +260,8 @@ def robust_scores(
     exact = prepare(model, layers_of(items))
     draws = Draws(seed, [f"robust score {name}" for name in names(items)], model.device)
     transforms = (*find(recipe).transforms, *resize(model))
-    return torch.stack([score(exact, items, apply(transforms, images, draws)) for _ in range(views)]).mean(0)
+    parts, each = [], max(1, chunk_size(model, items, images.shape[-1]) // len(images))
+    for first in range(0, views, each):
+        seen = [apply(transforms, images, draws) for _ in range(min(each, views - first))]
+        parts.append(score(exact, items * len(seen), torch.cat(seen)).view(len(seen), -1))
+    return torch.cat(parts).mean(0)
