@@ -131,9 +131,9 @@ class _Watch:
 
     def _treat(self, node: Node, path: str) -> None:
         kind = kind_of(node)
-        if kind == "rectifier":
+        if kind == "rectifier" and self.rule.rectifier is not None:
             self.handles.append(node.register_hook(partial(_passed, self.rule.rectifier)))
-        elif kind != "chain":
+        elif kind in _WHY:
             check = _Check(self.rule.name, self.network, path, node, kind, self.readers)
             self.handles.append(node.register_hook(check))
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Node = Any
 """A `grad_fn`: torch has no type that covers those made in C++ and those made in Python."""
@@ -20,8 +20,8 @@ Kind = Literal["rectifier", "squash", "chain", "unclear"]
 say, as for convolutions, norms, pooling and products. unclear: nobody can tell."""
 
 _RECTIFIERS = frozenset({
-    "Relu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Silu", "Gelu", "Mish", "Softplus", "Hardswish",
-    "_Relu6",  # network/activation.py
+    "Relu", "LeakyRelu", "PreluKernel", "RreluWithNoise", "Elu", "Celu", "Silu", "Gelu", "Mish", "Softplus",
+    "Hardswish", "_Relu6",  # network/activation.py
 })  # fmt: skip
 
 _SQUASHES = frozenset({"Sigmoid", "Hardsigmoid", "Tanh", "Softsign", "LogSigmoid"})
@@ -35,7 +35,8 @@ _LINEAR = frozenset({
     "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "NativeLayerNorm", "NativeGroupNorm", "NativeDropout",
     "AvgPool2D", "AdaptiveAvgPool2D", "MkldnnAdaptiveAvgPool2D", "MaxUnpool2D", "ConstantPadNd", "ReflectionPad2D",
     "ReplicationPad2D", "UpsampleNearest2D", "UpsampleNearestExact2D", "UpsampleBilinear2D", "UpsampleBicubic2D",
-    "UpsampleBilinear2DAa", "UpsampleBicubic2DAa", "GridSampler2D", "PixelShuffle", "PixelUnshuffle", "Im2Col", "Col2Im",
+    "UpsampleBilinear2DAa", "UpsampleBicubic2DAa", "GridSampler2D", "PixelShuffle", "PixelUnshuffle", "Im2Col",
+    "Col2Im",
 })  # fmt: skip
 
 _MOVES = frozenset({
@@ -52,16 +53,16 @@ _CHOICES = frozenset({
 """The signal goes to whatever was largest: the switches of the deconvnet. Overlapping windows add up."""
 
 _CURVES = frozenset({
-    "Softmax", "SafeSoftmax", "LogSoftmax", "Exp", "Log", "Pow", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Var", "VarMean",
-    "Std", "LinalgVectorNorm", "Norm", "Logsumexp", "Cos", "Sin", "Atan2", "Einsum", "Glu",
+    "Softmax", "SafeSoftmax", "LogSoftmax", "Exp", "Log", "Pow", "Square", "Sqrt", "Rsqrt", "Reciprocal", "Var",
+    "VarMean", "Std", "LinalgVectorNorm", "Norm", "Logsumexp", "Cos", "Sin", "Atan2", "Einsum", "Glu",
     "ScaledDotProductFlashAttention", "ScaledDotProductFlashAttentionForCpu", "ScaledDotProductEfficientAttention",
     "ScaledDotProductCudnnAttention", "ScaledDotProductFusedAttentionOverrideable", "ScaledDotProductAttentionMath",
 })  # fmt: skip
 
 _CHAIN = _PRODUCTS | _LINEAR | _MOVES | _CHOICES | _CURVES
 
-LEAVES = frozenset({"AccumulateGrad", "Leaf"})
-"""Where the graph ends: a picture, a parameter."""
+LEAVES = frozenset({"AccumulateGrad"})
+"""Where the graph ends: a picture, a weight."""
 
 
 def operation(node: Node) -> str:
@@ -147,7 +148,11 @@ def _gated(squash: Node, factor: Node, reader: Node, readers: Readers) -> bool:
     if operation(reader) not in _PRODUCTS:
         return False
     others = [source for source, _ in reader.next_functions if source is not None and source != factor]
-    return any(operation(other) not in LEAVES and not _sees(squash, other, 3) for other in others)
+    return any(not _is_weight(other) and not _sees(squash, other, 3) for other in others)
+
+
+def _is_weight(node: Node) -> bool:
+    return operation(node) in LEAVES and isinstance(getattr(node, "variable", None), nn.Parameter)
 
 
 def _sees(node: Node, source: Node, steps: int) -> bool:

@@ -1,0 +1,141 @@
+"""The randomisation check: does a backward picture notice that the network has forgotten what it learned?
+
+A picture that explains a trained unit must change when the weights it explains are lost. Layers are re-initialised one
+after the other from the top, and the backward pictures of the same neuron compared with those of the trained network
+[adebayo2018].
+"""
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from retinoscope.base.boxes import Box
+from retinoscope.base.errors import BadInputError
+from retinoscope.base.units import Unit, parse_unit
+from retinoscope.image.patches import centred, whole_pixels
+from retinoscope.image.similarity import rank_correlation, ssim
+from retinoscope.network.backward import RULES
+from retinoscope.network.model import Model
+from retinoscope.network.reinitialize import reinitialized, weighted
+from retinoscope.observe.backproject import Photos, field, load_photos, signals
+from retinoscope.tensor.axes import Images
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How alike the backward pictures are to the trained network's, when `layers` modules from the top are random.
+
+    Means over the photos, inside the receptive field: Spearman's rank correlation of signed values (`rank`) and of
+    their magnitudes (`rank_magnitude`), the structural similarity of the pictures as shown (`ssim`), and the cosine.
+    `last` is the module that was re-initialised last. `alive` is the share of photos in which any signal came back;
+    the others count for nothing, and with none all are NaN.
+    """
+
+    rule: str
+    layers: int
+    last: str
+    rank: float
+    rank_magnitude: float
+    ssim: float
+    cosine: float
+    alive: float
+
+
+@dataclass(frozen=True, repr=False)
+class Sanity:
+    """The check's outcome: a row for each rule and stage of the cascade; prints as a table.
+
+    `pictures` are the shown pictures (b, 3, h, w) by rule and number of random layers; 0 is the trained network.
+    """
+
+    unit: Unit
+    rows: tuple[Likeness, ...]
+    pictures: dict[tuple[str, int], Images]
+
+    def of(self, rule: str) -> list[Likeness]:
+        """The rows of a rule, from the top layer alone to all of them."""
+        return [row for row in self.rows if row.rule == rule]
+
+    def plain(self) -> dict[str, Any]:
+        """All numbers as plain values, for JSON."""
+        return {"unit": str(self.unit), "rows": [vars(row) for row in self.rows]}
+
+    def __repr__(self) -> str:
+        head = f"{'rule':10} {'random layers':24} {'rank':>6} {'|rank|':>6} {'ssim':>6} {'cosine':>6} {'alive':>6}"
+        lines = [
+            f"{row.rule:10} {f'{row.layers}, down to {row.last}'[:24]:24} {row.rank:6.2f} {row.rank_magnitude:6.2f} "
+            f"{row.ssim:6.2f} {row.cosine:6.2f} {row.alive:6.0%}"
+            for row in self.rows
+        ]
+        return "\n".join([f"{self.unit}: likeness to the trained network's backward pictures", head, *lines])
+
+
+def sanity_check(
+    model: Model,
+    photos: Photos,
+    unit: Unit | str,
+    rules: Sequence[str] = tuple(RULES),
+    *,
+    stages: int = 6,
+    seed: int = 0,
+    batch: int = 16,
+) -> Sanity:
+    """Re-initialise a network from a unit's layer downwards, and see whether its backward pictures change [adebayo2018].
+
+    All modules with weights up to the unit's layer are re-initialised in a cascade from the top, in `stages` steps of
+    equally many modules; the first step is the top module alone. At each, the same neuron (each photo's strongest
+    position in the trained network) is run backwards by each rule, from a signal of 1.
+
+    A rule whose pictures stay alike shows the photo's edges and the architecture more than what the network learned.
+    Raises as `backproject`, and BadInputError when nothing below the unit has weights.
+    """
+    wanted = parse_unit(unit) if isinstance(unit, str) else unit
+    model.check_unit(wanted)
+    frozen = replace(model, module=copy.deepcopy(model.module).eval().requires_grad_(False))
+    images, paths = load_photos(model, photos), weighted(frozen, wanted.layer)
+    if not paths:
+        raise BadInputError(f"nothing up to {wanted.layer} has weights: there is nothing to re-initialise")
+    neurons = signals(frozen, images, [wanted] * len(images), "gradient").neurons
+    boxes = [field(model, neuron, images.shape[2:]).clip(*images.shape[2:]) for neuron in neurons]
+    first = {rule: _run(frozen, images, neurons, rule, batch) for rule in rules}
+    rows, pictures = [], {(rule, 0): centred(signed) for rule, signed in first.items()}
+    for count in _counts(len(paths), stages):
+        random = reinitialized(frozen, paths[:count], seed)
+        for rule in rules:
+            signed = _run(random, images, neurons, rule, batch)
+            rows.append(_compared(rule, count, paths[count - 1], first[rule], signed, boxes))
+            pictures[rule, count] = centred(signed)
+    return Sanity(wanted, tuple(rows), pictures)
+
+
+def _counts(total: int, stages: int) -> list[int]:
+    """How many modules are random at each stage: 1, then in equal steps all of them."""
+    steps = max(min(stages, total) - 1, 1)
+    return sorted({1, *(math.ceil(1 + (total - 1) * step / steps) for step in range(steps + 1))})
+
+
+def _run(model: Model, images: Images, neurons: Sequence[Unit], rule: str, batch: int) -> Tensor:
+    starts = range(0, len(images), batch)
+    parts = [signals(model, images[i : i + batch], neurons[i : i + batch], rule, start=1.0).signed for i in starts]
+    return torch.cat(parts).float().cpu()
+
+
+def _compared(rule: str, count: int, last: str, before: Tensor, after: Tensor, boxes: Sequence[Box]) -> Likeness:
+    numbers = [_alike(a, b, box) for a, b, box in zip(before, after, boxes, strict=True) if b.any() and a.any()]
+    means = [fmean(values) for values in zip(*numbers, strict=True)] or [math.nan] * 4
+    return Likeness(rule, count, last, *means, alive=len(numbers) / len(boxes))
+
+
+def _alike(before: Tensor, after: Tensor, box: Box) -> tuple[float, float, float, float]:
+    top, left, bottom, right = whole_pixels(box)
+    a, b = (found[:, top:bottom, left:right] for found in (before, after))
+    shown = [centred(found[None])[0] for found in (a, b)]
+    cosine = float(torch.cosine_similarity(a.flatten(), b.flatten(), 0))
+    flat = a.flatten(), b.flatten()
+    return rank_correlation(*flat), rank_correlation(flat[0].abs(), flat[1].abs()), ssim(*shown), cosine
