@@ -14,9 +14,9 @@ K1, K2 = 0.01, 0.03
 
 def ranks(values: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Ranks from 0 on; equal values share the mean of theirs."""
-    _, place, counts = values.unique(return_inverse=True, return_counts=True)
-    ends = counts.cumsum(0)
-    return (ends - (counts + 1) / 2).double()[place]
+    _, place, counts = torch.unique(values, return_inverse=True, return_counts=True)
+    middles: Tensor = (counts.cumsum(0) - (counts + 1) / 2).double()
+    return middles[place]
 
 
 def rank_correlation(a: Float[Tensor, " n"], b: Float[Tensor, " n"]) -> float:

@@ -49,7 +49,7 @@ class Likeness:
 
 @dataclass(frozen=True, repr=False)
 class Sanity:
-    """The check's outcome: a row for each rule and stage of the cascade; prints as a table.
+    """The check's outcome: a row for each stage of the cascade and rule; prints as a table.
 
     `pictures` are the shown pictures (b, 3, h, w) by rule and number of random layers; 0 is the trained network.
     """
@@ -59,7 +59,7 @@ class Sanity:
     pictures: dict[tuple[str, int], Images]
 
     def of(self, rule: str) -> list[Likeness]:
-        """The rows of a rule, from the top layer alone to all of them."""
+        """The rows of a rule, from few random layers to all of them."""
         return [row for row in self.rows if row.rule == rule]
 
     def plain(self) -> dict[str, Any]:
@@ -86,10 +86,10 @@ def sanity_check(
     seed: int = 0,
     batch: int = 16,
 ) -> Sanity:
-    """Re-initialise a network from a unit's layer downwards, and see whether its backward pictures change [adebayo2018].
+    """Re-initialise a network from a unit's layer downwards: do its backward pictures change? [adebayo2018]
 
     All modules with weights up to the unit's layer are re-initialised in a cascade from the top, in `stages` steps of
-    equally many modules; the first step is the top module alone. At each, the same neuron (each photo's strongest
+    equally many modules. At each, the same neuron (each photo's strongest
     position in the trained network) is run backwards by each rule, from a signal of 1.
 
     A rule whose pictures stay alike shows the photo's edges and the architecture more than what the network learned.
@@ -99,8 +99,10 @@ def sanity_check(
     model.check_unit(wanted)
     frozen = replace(model, module=copy.deepcopy(model.module).eval().requires_grad_(False))
     images, paths = load_photos(model, photos), weighted(frozen, wanted.layer)
-    if not paths:
-        raise BadInputError(f"nothing up to {wanted.layer} has weights: there is nothing to re-initialise")
+    if stages < 1 or not paths:
+        raise BadInputError(
+            f"nothing to re-initialise: {stages} stages, {len(paths)} modules of weights to {wanted.layer}"
+        )
     neurons = signals(frozen, images, [wanted] * len(images), "gradient").neurons
     boxes = [field(model, neuron, images.shape[2:]).clip(*images.shape[2:]) for neuron in neurons]
     first = {rule: _run(frozen, images, neurons, rule, batch) for rule in rules}
@@ -115,9 +117,9 @@ def sanity_check(
 
 
 def _counts(total: int, stages: int) -> list[int]:
-    """How many modules are random at each stage: 1, then in equal steps all of them."""
-    steps = max(min(stages, total) - 1, 1)
-    return sorted({1, *(math.ceil(1 + (total - 1) * step / steps) for step in range(steps + 1))})
+    """How many modules are random at each stage, in equal steps up to all of them."""
+    steps = min(stages, total)
+    return [math.ceil(total * step / steps) for step in range(1, steps + 1)]
 
 
 def _run(model: Model, images: Images, neurons: Sequence[Unit], rule: str, batch: int) -> Tensor:
@@ -128,8 +130,8 @@ def _run(model: Model, images: Images, neurons: Sequence[Unit], rule: str, batch
 
 def _compared(rule: str, count: int, last: str, before: Tensor, after: Tensor, boxes: Sequence[Box]) -> Likeness:
     numbers = [_alike(a, b, box) for a, b, box in zip(before, after, boxes, strict=True) if b.any() and a.any()]
-    means = [fmean(values) for values in zip(*numbers, strict=True)] or [math.nan] * 4
-    return Likeness(rule, count, last, *means, alive=len(numbers) / len(boxes))
+    rank, magnitude, structure, cosine = (fmean(found) for found in zip(*(numbers or [(math.nan,) * 4]), strict=True))
+    return Likeness(rule, count, last, rank, magnitude, structure, cosine, len(numbers) / len(boxes))
 
 
 def _alike(before: Tensor, after: Tensor, box: Box) -> tuple[float, float, float, float]:
