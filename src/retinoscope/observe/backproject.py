@@ -106,9 +106,9 @@ def backproject(
     images = load_photos(model, photos)
     wanted = _paired(len(images), named)
     images = images.expand(len(wanted), -1, -1, -1)
-    frozen = replace(model, module=copy.deepcopy(model.module).eval().requires_grad_(False))
+    fixed = frozen(model)
     parts = [
-        signals(frozen, images[start : start + batch], wanted[start : start + batch], rule)
+        signals(fixed, images[start : start + batch], wanted[start : start + batch], rule)
         for start in range(0, len(wanted), batch)
     ]
     neurons = tuple(unit for part in parts for unit in part.neurons)
@@ -116,6 +116,11 @@ def backproject(
     signed = torch.cat([part.signed for part in parts]).float().cpu()
     activations = torch.cat([part.activations for part in parts]).float().cpu()
     return Backprojection(neurons, images.float().cpu(), signed, activations, fields, find_rule(rule).name)
+
+
+def frozen(model: Model) -> Model:
+    """A copy of the model in eval mode whose weights need no gradient."""
+    return replace(model, module=copy.deepcopy(model.module).eval().requires_grad_(False))
 
 
 def _several(units: Unit | str | Sequence[Unit | str]) -> list[Unit | str]:

@@ -5,10 +5,9 @@ after the other from the top, and the backward pictures of the same neuron compa
 [adebayo2018].
 """
 
-import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -23,7 +22,7 @@ from retinoscope.image.similarity import rank_correlation, ssim
 from retinoscope.network.backward import RULES
 from retinoscope.network.model import Model
 from retinoscope.network.reinitialize import reinitialized, weighted
-from retinoscope.observe.backproject import Photos, field, load_photos, signals
+from retinoscope.observe.backproject import Photos, field, frozen, load_photos, signals
 from retinoscope.tensor.axes import Images
 
 
@@ -97,18 +96,18 @@ def sanity_check(
     """
     wanted = parse_unit(unit) if isinstance(unit, str) else unit
     model.check_unit(wanted)
-    frozen = replace(model, module=copy.deepcopy(model.module).eval().requires_grad_(False))
-    images, paths = load_photos(model, photos), weighted(frozen, wanted.layer)
+    trained = frozen(model)
+    images, paths = load_photos(model, photos), weighted(trained, wanted.layer)
     if stages < 1 or not paths:
         raise BadInputError(
             f"nothing to re-initialise: {stages} stages, {len(paths)} modules of weights to {wanted.layer}"
         )
-    neurons = signals(frozen, images, [wanted] * len(images), "gradient").neurons
+    neurons = signals(trained, images, [wanted] * len(images), "gradient").neurons
     boxes = [field(model, neuron, images.shape[2:]).clip(*images.shape[2:]) for neuron in neurons]
-    first = {rule: _run(frozen, images, neurons, rule, batch) for rule in rules}
+    first = {rule: _run(trained, images, neurons, rule, batch) for rule in rules}
     rows, pictures = [], {(rule, 0): centred(signed) for rule, signed in first.items()}
     for count in _counts(len(paths), stages):
-        random = reinitialized(frozen, paths[:count], seed)
+        random = reinitialized(trained, paths[:count], seed)
         for rule in rules:
             signed = _run(random, images, neurons, rule, batch)
             rows.append(_compared(rule, count, paths[count - 1], first[rule], signed, boxes))
