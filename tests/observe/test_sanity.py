@@ -1,9 +1,11 @@
 """The randomisation check: what is random at each stage, and that its numbers are those of the pictures."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from retinoscope.base.errors import BadInputError
@@ -47,7 +49,7 @@ def test_stages_are_equal_steps_to_all_layers() -> None:
     assert _counts(7, 1) == [7]
 
 
-def test_the_numbers_are_those_of_the_pictures(tiny: Model) -> None:
+def test_the_numbers_are_those_of_the_pictures(tiny: Model, tmp_path: Path) -> None:
     """By hand: both networks run backwards from the same neuron, cut to its field, and compared."""
     images = photos(2, 32)
     found = sanity_check(tiny, images, "conv3:2", ["guided"], stages=5, seed=1)
@@ -74,6 +76,8 @@ def test_the_numbers_are_those_of_the_pictures(tiny: Model) -> None:
     assert row.alive == 1
     assert torch.allclose(found.pictures["guided", 0], trained.images, atol=1e-5)
     assert "conv3:2" in repr(found)
+    with Image.open(found.save(tmp_path / "check.png")) as saved:
+        assert saved.width > 7 * 192 > saved.height
     assert found.plain()["rows"][1]["rank"] == row.rank
 
 

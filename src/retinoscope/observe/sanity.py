@@ -8,16 +8,19 @@ after the other from the top, and the backward pictures of the same neuron compa
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from retinoscope.base.boxes import Box
 from retinoscope.base.errors import BadInputError
 from retinoscope.base.units import Unit, parse_unit
-from retinoscope.image.patches import centred, whole_pixels
+from retinoscope.image.patches import centred, on_canvas, whole_pixels
+from retinoscope.image.sheet import Cell, sheet
 from retinoscope.image.similarity import rank_correlation, ssim
 from retinoscope.network.backward import RULES
 from retinoscope.network.model import Model
@@ -51,25 +54,46 @@ class Sanity:
     """The check's outcome: a row for each stage of the cascade and rule; prints as a table.
 
     `pictures` are the shown pictures (b, 3, h, w) by rule and number of random layers; 0 is the trained network.
+    `fields` are the neurons' receptive fields in the photos (b, 3, h, w).
     """
 
     unit: Unit
     rows: tuple[Likeness, ...]
     pictures: dict[tuple[str, int], Images]
+    photos: Images
+    fields: tuple[Box, ...]
 
     def of(self, rule: str) -> list[Likeness]:
         """The rows of a rule, from few random layers to all of them."""
         return [row for row in self.rows if row.rule == rule]
+
+    def sheet(self, photo: int = 0) -> Image.Image:
+        """The pictures of one photo as a row for each rule: the patch, the trained network's, and those that follow."""
+        box, rules = self.fields[photo], list(dict.fromkeys(rule for rule, _ in self.pictures))
+        cells = []
+        for rule in rules:
+            cells.append(Cell(on_canvas(self.photos[photo], box), str(self.unit)))
+            for (own, count), found in self.pictures.items():
+                if own == rule:
+                    cells.append(Cell(on_canvas(found[photo], box), f"{rule}, {count} random" if count else rule))
+        return sheet(cells, columns=len(cells) // len(rules))
+
+    def save(self, file: str | Path) -> Path:
+        """Write the first photo's sheet as an image file, its kind by its name; gives the path."""
+        path = Path(file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.sheet().save(path)
+        return path
 
     def plain(self) -> dict[str, Any]:
         """All numbers as plain values, for JSON."""
         return {"unit": str(self.unit), "rows": [vars(row) for row in self.rows]}
 
     def __repr__(self) -> str:
-        head = f"{'rule':10} {'random layers':24} {'rank':>6} {'|rank|':>6} {'ssim':>6} {'cosine':>6} {'alive':>6}"
+        head = f"{'rule':10} {'random':>6} {'rank':>6} {'|rank|':>6} {'ssim':>6} {'cosine':>6} {'alive':>6}  down to"
         lines = [
-            f"{row.rule:10} {f'{row.layers}, down to {row.last}'[:24]:24} {row.rank:6.2f} {row.rank_magnitude:6.2f} "
-            f"{row.ssim:6.2f} {row.cosine:6.2f} {row.alive:6.0%}"
+            f"{row.rule:10} {row.layers:6} {row.rank:6.2f} {row.rank_magnitude:6.2f} {row.ssim:6.2f} "
+            f"{row.cosine:6.2f} {row.alive:6.0%}  {row.last}"
             for row in self.rows
         ]
         return "\n".join([f"{self.unit}: likeness to the trained network's backward pictures", head, *lines])
@@ -103,7 +127,8 @@ def sanity_check(
             f"nothing to re-initialise: {stages} stages, {len(paths)} modules of weights to {wanted.layer}"
         )
     neurons = signals(trained, images, [wanted] * len(images), "gradient").neurons
-    boxes = [field(model, neuron, images.shape[2:]).clip(*images.shape[2:]) for neuron in neurons]
+    fields = tuple(field(model, neuron, images.shape[2:]) for neuron in neurons)
+    boxes = [box.clip(*images.shape[2:]) for box in fields]
     first = {rule: _run(trained, images, neurons, rule, batch) for rule in rules}
     rows, pictures = [], {(rule, 0): centred(signed) for rule, signed in first.items()}
     for count in _counts(len(paths), stages):
@@ -112,7 +137,7 @@ def sanity_check(
             signed = _run(random, images, neurons, rule, batch)
             rows.append(_compared(rule, count, paths[count - 1], first[rule], signed, boxes))
             pictures[rule, count] = centred(signed)
-    return Sanity(wanted, tuple(rows), pictures)
+    return Sanity(wanted, tuple(rows), pictures, images.float().cpu(), fields)
 
 
 def _counts(total: int, stages: int) -> list[int]:
