@@ -1,5 +1,7 @@
 """Backward pictures of examples are those of `backproject` at the examples' positions, for the same pixels."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -17,7 +19,8 @@ def test_examples_are_run_backwards_from_where_they_answered(tiny: Model, images
     units = [Unit("conv1", 3), Unit("conv2", 7)]
     wanted = [(unit, example) for unit in units for example in found.top(unit)]
     pictures = shown(tiny, images, [example.item.id for _, example in wanted])
-    parts = list(backward_examples(frozen(tiny), pictures, wanted, "guided", batch=3))
+    neurons = [(replace(unit, position=(example.y, example.x)), example.item.id) for unit, example in wanted]
+    parts = list(backward_examples(frozen(tiny), pictures, neurons, "guided", batch=3))
     made = [(unit, signed, float(value)) for part in parts for unit, signed, value in zip(part.units, part.signed, part.activations, strict=True)]  # noqa: E501  # fmt: skip
     assert len(made) == len(wanted) == 8
     for (unit, example), (neuron, signed, value) in zip(wanted, made, strict=True):

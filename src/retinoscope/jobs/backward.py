@@ -28,17 +28,16 @@ def shown(model: Model, photos: ImageSet, ids: Sequence[str]) -> dict[str, Tenso
 
 
 def backward_examples(
-    model: Model, pictures: dict[str, Tensor], wanted: Sequence[tuple[Unit, Example]], rule: str, batch: int = BATCH
+    model: Model, pictures: dict[str, Tensor], wanted: Sequence[tuple[Unit, str]], rule: str, batch: int = BATCH
 ) -> Iterator[Backprojection]:
-    """The backward pictures of units' examples, `batch` at a time and in order, each from its example's position.
+    """The backward pictures of neurons in items, by id, `batch` at a time and in order.
 
-    `pictures` are the examples' items (`shown`); examples without one are left out. The module is used as it is.
+    `pictures` are the items (`shown`). The module is used as it is: it should be frozen.
     """
-    there = [(unit, example) for unit, example in wanted if example.item.id in pictures]
-    for start in range(0, len(there), batch):
-        part = there[start : start + batch]
-        images = torch.stack([pictures[example.item.id] for _, example in part]).to(model.device)
-        units = [replace(unit, position=(example.y, example.x)) for unit, example in part]
+    for start in range(0, len(wanted), batch):
+        part = wanted[start : start + batch]
+        images = torch.stack([pictures[item] for _, item in part]).to(model.device)
+        units = [unit for unit, _ in part]
         found = signals(model, images, units, rule)
         fields = tuple(field(model, unit, images.shape[2:]) for unit in units)
         signed, activations = found.signed.float().cpu(), found.activations.float().cpu()
@@ -57,7 +56,8 @@ def sheet_of_examples(
     if not left:
         names = ", ".join(example.item.photo for example in examples[:3])
         raise BadPhotosError(f"none of the {len(examples)} examples of {unit} can be read (any more): {names}")
-    found = backward_examples(model, pictures, [(unit, example) for example in left], rule)
+    neurons = [(replace(unit, position=(example.y, example.x)), example.item.id) for example in left]
+    found = backward_examples(model, pictures, neurons, rule)
     patches = [pair for part in found for pair in part.patches()]
     cells = [
         cell
