@@ -291,7 +291,16 @@ class Gate(nn.Module):
         return x * self.gate(self.expand(F.relu(self.reduce(x.mean((2, 3), keepdim=True))))).expand(x.shape)
 
 
-@pytest.mark.parametrize("gate", [torch.sigmoid, F.hardsigmoid, torch.tanh], ids=["sigmoid", "hardsigmoid", "tanh"])
+GATES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "hardsigmoid": F.hardsigmoid,
+    "tanh": torch.tanh,
+    "twice a sigmoid": lambda x: 2.0 * torch.sigmoid(x),
+    "one less a sigmoid": lambda x: 1.0 - torch.sigmoid(x),
+}
+
+
+@pytest.mark.parametrize("gate", GATES.values(), ids=GATES.keys())
 def test_gates_keep_the_chain_rule(gate: Callable[[Tensor], Tensor]) -> None:
     module, x, g = Gate(gate).double(), double(1, 3, 4, 4), double(1, 3, 4, 4, seed=1)
     found = back(bare(module, 4), x, "guided", lambda y: (y * g).sum())
@@ -303,6 +312,22 @@ def test_gates_keep_the_chain_rule(gate: Callable[[Tensor], Tensor]) -> None:
     at_relu = F.conv_transpose2d(at_gate, module.expand.weight)
     below = F.conv_transpose2d((small > 0) * at_relu.clamp(min=0), module.reduce.weight) / 16
     torch.testing.assert_close(found, (g * value + below).detach())
+
+
+def test_a_gate_without_layers_of_its_own_is_one() -> None:
+    """Channel attention as in ECA: means, a convolution over channels, a sigmoid; the map itself is at both ends."""
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Conv1d(1, 1, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.mix(x.mean((2, 3))[:, None]).sigmoid()
+            return x * y.view(len(x), -1, 1, 1).expand_as(x)
+
+    model, x = bare(Attention().double().requires_grad_(False), 4), double(1, 3, 4, 4)
+    assert torch.equal(back(model, x, "guided"), back(model, x, "gradient"))
 
 
 class Custom(torch.autograd.Function):
@@ -339,7 +364,9 @@ UNDEFINED: dict[str, Callable[[Tensor], Tensor]] = {
     "logsigmoid": F.logsigmoid,
     "hardshrink": F.hardshrink,
     "SiLU written out": lambda x: x * torch.sigmoid(x),
+    "Mish written out": lambda x: x * torch.tanh(F.softplus(x)),
     "SiLU written out, scaled": lambda x: x * torch.sigmoid(1.7 * x),
+    "sigmoid, scaled": lambda x: 2.0 * torch.sigmoid(x) - 1.0,
     "mask": lambda x: x * (x > 0),
     "mask of numbers": lambda x: x * (x > 0).to(x.dtype),
     "where": lambda x: torch.where(x > 0, x, 0.0),

@@ -171,5 +171,5 @@ class _Check:
 
 _WHY = {
     "squash": "an activation there is no rectifier, and gates nothing",
-    "unclear": "an operation there may be a ReLU in disguise, or anything",
+    "unclear": "nobody can tell what an operation there does, it may be a ReLU in disguise",
 }

@@ -142,7 +142,7 @@ def gates(node: Node, readers: Readers) -> bool:
 
 
 def _gated(squash: Node, factor: Node, reader: Node, readers: Readers) -> bool:
-    if operation(reader) in _MOVES:
+    if operation(reader) in _MOVES or _scales(reader):
         onward = readers.get(reader, ())
         return bool(onward) and all(_gated(squash, reader, after, readers) for after in onward)
     if operation(reader) not in _PRODUCTS:
@@ -151,16 +151,22 @@ def _gated(squash: Node, factor: Node, reader: Node, readers: Readers) -> bool:
     return any(not _is_weight(other) and not _sees(squash, other, 3) for other in others)
 
 
+def _scales(node: Node) -> bool:
+    """Whether a node adds constants to one signal, or multiplies it with them."""
+    inputs = [source for source, _ in node.next_functions if source is not None]
+    return operation(node) in ("Mul", "Div", "Add", "Sub", "Rsub", "Neg") and len(inputs) == 1
+
+
 def _is_weight(node: Node) -> bool:
     return operation(node) in LEAVES and isinstance(getattr(node, "variable", None), nn.Parameter)
 
 
 def _sees(node: Node, source: Node, steps: int) -> bool:
-    """Whether a node's only input is `source`, or becomes so within so many further steps."""
-    inputs = [below for below, _ in node.next_functions if below is not None]
-    if len(inputs) != 1:
+    """Whether `node` is a function of the single values of `source`, directly or over so many further functions."""
+    if not (operation(node) in _RECTIFIERS | _SQUASHES or _scales(node)):
         return False
-    return bool(inputs[0] == source) or (steps > 0 and _sees(inputs[0], source, steps - 1))
+    below = next(found for found, _ in node.next_functions if found is not None)
+    return bool(below == source) or (steps > 0 and _sees(below, source, steps - 1))
 
 
 def tensors(values: Any) -> list[Tensor]:
