@@ -8,6 +8,7 @@ import pytest
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WRITES = {
+    "backward.py": {"backward.png"},
     "canvases.py": {"canvases.png"},
     "directions.py": {"directions.png"},
     "enemy.py": {"enemy.png"},

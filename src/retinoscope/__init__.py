@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from retinoscope.image.transforms import ROBUST as ROBUST
     from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.jobs.spectrum import spectrum as spectrum
+    from retinoscope.network.backward import Rule as Rule
+    from retinoscope.network.backward import rewrite as rewrite
     from retinoscope.network.bases import random_directions as random_directions
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
     from retinoscope.network.model import Model as Model
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
     from retinoscope.network.wrap import wrap as wrap
     from retinoscope.network.zoo import load as load
     from retinoscope.network.zoo import networks as networks
+    from retinoscope.observe.backproject import backproject as backproject
     from retinoscope.observe.directions import compare_directions as compare_directions
+    from retinoscope.observe.sanity import sanity_check as sanity_check
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
@@ -101,11 +105,14 @@ _HOMES = {
     "network.pools": ("smooth_pools",),
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
+    "network.backward": ("Rule", "rewrite"),
     "network.checkpoints": ("load_checkpoints",),
     "network.record": ("Trace", "record"),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
     "observe.directions": ("compare_directions",),
+    "observe.backproject": ("backproject",),
+    "observe.sanity": ("sanity_check",),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
     "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),

@@ -167,11 +167,13 @@ def test_an_older_store_is_read_and_not_written_to(tmp_path: Path) -> None:
     with sqlite3.connect(folder / connection.FILE) as db:
         db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
         db.execute("ALTER TABLE picture DROP COLUMN peak")  # as it was in version 1
+        db.execute("DROP TABLE backward")
     db.close()
     with Store.open(folder) as store:
+        assert store.backward("net", "b", 3) == []
         assert store.pictures("net", "b") == [replace(PICTURE, peak=None)]
     for attempt in (Store.create, Store.open_for_writing):
-        with pytest.raises(StoreError, match=r"schema version 1, .* writes version 2: name a new folder"):
+        with pytest.raises(StoreError, match=r"schema version 1, .* writes version 3: name a new folder"):
             attempt(folder)
 
 

@@ -9,8 +9,9 @@ from PIL import Image, ImageDraw
 
 from retinoscope.store import rows
 from retinoscope.store.connection import FILE, connect_writer
-from retinoscope.store.files import photo_file, picture_file
+from retinoscope.store.files import backward_file, photo_file, picture_file
 from retinoscope.store.records import (
+    BackwardRecord,
     ExampleRecord,
     HistogramRecord,
     LayerRecord,
@@ -30,6 +31,7 @@ EVIL = '<script>alert("zebra")</script>'
 RENDERED = Provenance(
     "0.1.0", {"name": "robust", "steps": 256, "canvas": {"kind": "Fourier"}}, 0, "abc", None, "cpu", "f32"
 )
+TRACED = Provenance("0.1.0", {"rule": "guided"}, None, "abc", "photos-hash", "cpu", "f32")
 SCANNED = Provenance("0.1.0", {"k": 9}, None, "abc", "photos-hash", "cpu", "f32")
 PHOTOS = (("zebra/one.jpg", "zebra", 120, 160), ("cat/two.jpg", "tabby cat", 160, 100), ("evil.jpg", EVIL, 90, 90))
 
@@ -53,7 +55,7 @@ def plant(folder: Path, units: int = 6) -> Path:
 
 def write(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     """Insert records with their provenances."""
-    for provenance in (RENDERED, SCANNED):
+    for provenance in (RENDERED, SCANNED, TRACED):
         connection.execute("INSERT OR IGNORE INTO provenance VALUES (?, ?)", (provenance.id, provenance.body))
     connection.execute("BEGIN")
     for record in records:
@@ -95,6 +97,8 @@ def _results(folder: Path, layer: str, units: int) -> Iterator[Record]:
     if layer == LAYERS[0]:
         for kind in ("dataset & <b>", "negative", "facet 1", "facet 2"):
             yield from picture(folder, layer, 1, kind)
+        for rule in ("gradient", "guided"):
+            yield from _backward(folder, layer, rule)
 
 
 def picture(folder: Path, layer: str, channel: int, kind: str) -> Iterator[Record]:
@@ -112,6 +116,15 @@ def _examples(layer: str, channel: int) -> Iterator[Record]:
             if not (id == "zebra/one.jpg" and channel % 2) and not (layer == LAYERS[1] and side.startswith("slight")):
                 score = size * (5.0 + channel) / place
                 yield ExampleRecord(NETWORK, layer, channel, side, place, id, id, score, 3, 4, *box, SCANNED)  # type: ignore[arg-type]
+
+
+def _backward(folder: Path, layer: str, rule: str) -> Iterator[Record]:
+    """Backward pictures of unit 1's top examples but the first, whose photo was gone."""
+    file = backward_file(NETWORK, layer, 1, rule, ".png")
+    save(folder / file, (96, 48), len(rule))
+    for place, right in ((2, 80.0), (3, 96.0)):
+        cell = (0.0, 48.0 * (place - 2), 24.0 if place == 2 else 48.0, right)
+        yield BackwardRecord(NETWORK, layer, 1, rule, place, file, 48, 96, *cell, 0.25, TRACED)
 
 
 def histogram(layer: str, channel: int) -> Record:

@@ -93,6 +93,27 @@ def test_a_unit_has_its_spectrum_in_order(client: TestClient) -> None:
     assert page.count('class="pin pin6') == 3  # on its panel, on the histogram, in the key
 
 
+def test_backward_pictures_stand_beside_their_examples(client: TestClient) -> None:
+    data = client.get(f"/{urls.twin(UNIT)}").json()
+    assert data["rules"] == ["guided", "gradient"]
+    found = {row["place"]: [back["rule"] for back in row["backward"]] for row in data["top"]}
+    assert found == {2: ["guided", "gradient"], 3: ["guided", "gradient"]}
+    assert all(row["backward"] == [] for side in ("bottom", "slightly_positive") for row in data[side])
+    back = data["top"][0]["backward"][0]
+    assert (back["peak"], back["patch"]["box"]) == (0.25, [0, 0, 24, 80])
+    assert client.get(f"/{back['patch']['photo']}").status_code == 200
+    assert "guided backward pictures" in [made for entry in data["provenance"] for made in entry["made"]]
+    page = client.get(f"/{UNIT}").text
+    assert page.count('class="back guided"') == page.count('class="back gradient"') == 2
+    assert page.count('type="radio"') == 3
+
+
+def test_a_unit_without_them_has_no_switch(client: TestClient) -> None:
+    page = client.get(f"/{urls.unit(NETWORK, LAYERS[0], 2)}")
+    assert 'type="radio"' not in page.text
+    assert "traced" not in page.text
+
+
 def test_panels_that_an_atlas_lacks_are_empty(client: TestClient) -> None:
     unit = urls.unit(NETWORK, LAYERS[1], 2)
     panels = client.get(f"/{urls.twin(unit)}").json()["spectrum"]
@@ -107,6 +128,7 @@ def test_stores_of_the_first_schema_show(tmp_path: Path) -> None:
         connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
         connection.execute("ALTER TABLE picture DROP COLUMN peak")
         connection.execute("DELETE FROM example WHERE side LIKE 'slightly%'")
+        connection.execute("DROP TABLE backward")
     connection.close()
     client = TestClient(create(store))
     assert client.get(f"/{UNIT}").status_code == 200

@@ -235,3 +235,21 @@ def test_without_javascript_every_page_still_reads(browser: Browser, site: str) 
     page.click("#grid li:nth-child(2) a")
     assert page.url == site + UNIT
     context.close()
+
+
+def test_backward_pictures_stand_beside_patches_and_can_be_chosen(page: Page, site: str) -> None:
+    page.goto(f"{site}{UNIT}")
+    guided, gradient = (page.locator(f".traced {where}").first for where in (".guided", ".gradient"))
+    first = page.locator(".traced > .square").first
+    left, right = first.bounding_box(), guided.bounding_box()
+    assert left is not None
+    assert right is not None
+    assert (left["y"], left["width"]) == pytest.approx((right["y"], right["width"]), abs=1)
+    assert left["x"] + left["width"] < right["x"]
+    assert not gradient.is_visible()
+    page.check("#rule-gradient")
+    assert gradient.is_visible()
+    assert not guided.is_visible()
+    page.check("#rule-none")
+    assert first.is_visible()
+    assert not page.locator(".back:visible").count()

@@ -36,6 +36,9 @@ def atlas(
     kinds: Annotated[
         str, typer.Option(metavar="A,B", help="kinds of pictures: optimised, negative, facets, with commas between")
     ] = "optimised",
+    backward: Annotated[
+        str, typer.Option(metavar="A,B", help="run top examples backwards, by guided, deconvnet, gradient")
+    ] = "",
     facets: Annotated[int, typer.Option(min=2, help="diverse pictures of each unit, where kinds has facets")] = 4,
     size: Annotated[int | None, typer.Option(min=16, help="side of pictures in pixels; by default by layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps per picture")] = None,
@@ -54,7 +57,7 @@ def atlas(
     network, images = load_model(model, weights, device), load_photos(photos, tiles)
     jobs = plan_atlas(
         network, images, layers=split_names(layers), k=k, recipe=recipe, size=size, steps=steps, seed=seed,
-        pictures=pictures, kinds=split_names(kinds), facets=facets,
+        pictures=pictures, kinds=split_names(kinds), facets=facets, backward=split_names(backward),
     )  # fmt: skip
     with Store.create(store) as open_store:
         try:

@@ -7,6 +7,7 @@ import typer
 
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli.atlas import atlas
+from retinoscope.cli.backproject import backproject
 from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.export import export
@@ -37,7 +38,7 @@ def main(
     """Look inside vision networks: what every unit looks for, and which photos excite it."""
 
 
-for command in (layers, render, cures, diagnose, scan, spectrum, atlas, serve, export):
+for command in (layers, render, cures, diagnose, scan, spectrum, backproject, atlas, serve, export):
     app.command()(command)
 
 

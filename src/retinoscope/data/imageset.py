@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, islice
@@ -112,6 +112,12 @@ class ImageSet:
         part.__dict__.pop("content_hash", None)
         part._items, part._broken = self._items[start:stop], {}
         part.start = self.start + start
+        return part
+
+    def choose(self, ids: Iterable[str]) -> "ImageSet":
+        """The items of those ids as a set of their own, in this set's order; ids that are not here are passed over."""
+        wanted, part = set(ids), self.shard(0, 0)
+        part._items = tuple(item for item in self._items if item.id in wanted)
         return part
 
     def __repr__(self) -> str:

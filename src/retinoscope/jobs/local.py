@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from retinoscope.jobs import tasks
 from retinoscope.jobs.outcome import Outcome
@@ -31,7 +31,7 @@ class Progress:
 
 def run_all(jobs: Sequence[Job], context: Context, store: Store) -> Iterator[Progress]:
     """Run every job whose results the store does not have, in order; each one's results are kept when it ends."""
-    todo = pending(jobs, store)
+    todo, context = pending(jobs, store), replace(context, examples=store.examples)
     _sweep(jobs, todo, store)
     clock = _Clock(todo)
     for place, job in enumerate(todo):

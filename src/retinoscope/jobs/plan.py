@@ -15,8 +15,9 @@ from functools import partial
 from retinoscope.base.errors import BadInputError, unknown
 from retinoscope.data.imageset import ImageSet
 from retinoscope.jobs.layers import atlas_layers
+from retinoscope.network.backward import find_rule
 from retinoscope.network.model import Layer, Layers, Model
-from retinoscope.store.database import Task
+from retinoscope.store.database import Task, backward_place
 from retinoscope.synthesize.objectives import channel
 from retinoscope.synthesize.recipes import Recipe, find, suited
 from retinoscope.synthesize.render import chunk_size, default_size
@@ -181,7 +182,36 @@ class FacetChunk(Pictures):
         return self.count
 
 
-Job = Describe | ScanShard | MergeScan | RenderChunk | NegativeChunk | FacetChunk
+@dataclass(frozen=True)
+class BackwardChunk(_Job):
+    """Run the top examples of channels first to last of a layer backwards, by each of the rules."""
+
+    scanning: Scanning
+    layer: str
+    first: int
+    last: int
+    rules: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """What the progress bar says."""
+        return f"backward {self.layer}:{self.first}-{self.last}"
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The backward pictures of its channels."""
+        return tuple(backward_place(self.layer, channel) for channel in range(self.first, self.last + 1))
+
+    @property
+    def guess(self) -> float:
+        """Seconds it may take: a pass there and back for each picture."""
+        return (self.last - self.first + 1) * self.scanning.k * len(self.rules) * 0.05
+
+
+BACKWARD_PICTURES = 128
+"""Backward pictures between two saves, by each rule."""
+
+Job = Describe | ScanShard | MergeScan | RenderChunk | NegativeChunk | FacetChunk | BackwardChunk
 
 KINDS = ("optimised", "negative", "facets")
 """Kinds of pictures that an atlas can have: simple ones, those of the least answer, and several diverse ones."""
@@ -206,13 +236,15 @@ def plan_atlas(
     pictures: int | None = None,
     kinds: Sequence[str] = ("optimised",),
     facets: int = 4,
+    backward: Sequence[str] = (),
 ) -> list[Job]:
     """The jobs of an atlas: the network, the scan of the photos, then the pictures kind by kind and layer by layer.
 
     `layers` are names or patterns (`blocks.*`), by default `atlas_layers`; `pictures` at most so many first channels
     of each layer get pictures, by default all. `kinds` are KINDS: negative pictures cost as much as the simple ones,
-    facets `facets` times as much. Without a `recipe` each layer gets the one suited to it: classes `natural`, channels
-    `robust`. Raises UnknownNameError for a layer, recipe or kind that does not exist.
+    facets `facets` times as much. `backward` are rules by which the top examples of the same units are run backwards,
+    right after the scan. Without a `recipe` each layer gets the one suited to it: classes `natural`, channels `robust`.
+    Raises UnknownNameError for a layer, recipe, kind or rule that does not exist.
     """
     network = Network.of(model)
     chosen = find_layers(model.layers, layers) or atlas_layers(model.layers)
@@ -224,7 +256,20 @@ def plan_atlas(
     renders = [
         _renders(model, layer, rows[layer.name], size, seed, pictures, make) for make in makers for layer in chosen
     ]
-    return [Describe(network), *merge.shards, merge, *(job for jobs in renders for job in jobs)]
+    rules = tuple(find_rule(rule).name for rule in dict.fromkeys(backward))
+    back = [job for layer in chosen for job in _backward(network, scanning, layer, rules, pictures)]
+    return [Describe(network), *merge.shards, merge, *back, *(job for jobs in renders for job in jobs)]
+
+
+def _backward(
+    network: Network, scanning: Scanning, layer: Layer, rules: tuple[str, ...], pictures: int | None
+) -> list[Job]:
+    count = layer.channels if pictures is None else min(pictures, layer.channels)
+    chunk = max(1, BACKWARD_PICTURES // scanning.k)
+    firsts = range(0, count if rules else 0, chunk)
+    return [
+        BackwardChunk(network, scanning, layer.name, first, min(first + chunk, count) - 1, rules) for first in firsts
+    ]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from importlib.metadata import version
@@ -14,9 +14,19 @@ from retinoscope.base.errors import BadPhotosError
 from retinoscope.base.units import Unit
 from retinoscope.data.imageset import ImageSet, Photo
 from retinoscope.image.codec import decode
+from retinoscope.jobs.backward_files import make_backward
 from retinoscope.jobs.outcome import Outcome, Run
 from retinoscope.jobs.pictures import make_pictures
-from retinoscope.jobs.plan import Describe, FacetChunk, Job, MergeScan, NegativeChunk, RenderChunk, ScanShard
+from retinoscope.jobs.plan import (
+    BackwardChunk,
+    Describe,
+    FacetChunk,
+    Job,
+    MergeScan,
+    NegativeChunk,
+    RenderChunk,
+    ScanShard,
+)
 from retinoscope.network.model import Layer, Model
 from retinoscope.observe import sample
 from retinoscope.observe.scan import SLIGHT, Example, Scan, scan
@@ -40,11 +50,15 @@ QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 
 @dataclass(frozen=True)
 class Context:
-    """What jobs work with: the network, the photos, and a way to read the files of earlier jobs by their names."""
+    """What jobs work with: the network, the photos, and ways to what earlier jobs made.
+
+    `locate` gives the path of a file by its name, `examples` a unit's examples by network, layer and channel.
+    """
 
     model: Model
     photos: ImageSet
     locate: Callable[[str], Path]
+    examples: Callable[[str, str, int], Sequence[ExampleRecord]] = lambda network, layer, channel: ()
 
 
 def run(job: Job, context: Context) -> Run:
@@ -58,6 +72,8 @@ def run(job: Job, context: Context) -> Run:
             return _merge_scan(job, context)
         case RenderChunk() | NegativeChunk() | FacetChunk():
             return make_pictures(job, context.model)
+        case BackwardChunk():
+            return make_backward(job, context.model, context.photos, context.examples)
 
 
 def _describe(model: Model) -> Run:

@@ -11,10 +11,10 @@ from retinoscope.base.errors import StoreError
 from retinoscope.store import lock
 
 FILE = "store.db"
-VERSION = 2
+VERSION = 3
 """The version of schema.sql; a store of a newer one is refused, one of an older one is read and not written to.
 
-2 added the slight sides of examples and the peaks of pictures."""
+2 added the slight sides of examples and the peaks of pictures, 3 the backward pictures."""
 
 
 def empty(folder: Path) -> bool:

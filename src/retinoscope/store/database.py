@@ -12,6 +12,7 @@ from retinoscope.store import lock, rows
 from retinoscope.store.connection import FILE, connect_reader, connect_writer, damaged, empty, existing
 from retinoscope.store.files import clean, disk_errors
 from retinoscope.store.records import (
+    BackwardRecord,
     ExampleRecord,
     HistogramRecord,
     LayerRecord,
@@ -172,6 +173,12 @@ class Store:
         where = f"{_UNIT} ORDER BY side DESC, place"  # from top to bottom is the alphabet backwards
         return self._records(ExampleRecord, where, network, layer, channel)
 
+    def backward(self, network: str, layer: str, channel: int) -> list[BackwardRecord]:
+        """A unit's backward pictures, by rule and place of the top example."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'backward'"):
+            return []  # stores of schema 2 have none
+        return self._records(BackwardRecord, f"{_UNIT} ORDER BY rule, place", network, layer, channel)
+
     def histogram(self, network: str, layer: str, channel: int) -> HistogramRecord | None:
         """A unit's histogram of activations, if it was scanned."""
         return next(iter(self._records(HistogramRecord, _UNIT, network, layer, channel)), None)
@@ -214,6 +221,11 @@ class Store:
             raise damaged(self.folder, error) from error
 
 
+def backward_place(layer: str, channel: int) -> str:
+    """The place of a unit's backward pictures, which the task that made them owns."""
+    return f"backward {layer}:{channel}"
+
+
 def _write_provenances(run: sqlite3.Connection, by_kind: ByKind) -> None:
     found = (getattr(record, "provenance", None) for group in by_kind.values() for record in group)
     unique = {id(provenance): provenance for provenance in found if provenance is not None}
@@ -226,10 +238,20 @@ def _clear(run: sqlite3.Connection, by_kind: ByKind) -> None:
         _clear_network(run, network)
     units = {(r.network, r.layer, r.channel) for r in by_kind[ExampleRecord] if isinstance(r, ExampleRecord)}
     run.executemany(f"DELETE FROM example WHERE {_UNIT}", units)
+    # Backward pictures are of examples: with these they go, and count as not done.
+    traced = {(r.network, r.layer, r.channel) for r in by_kind[BackwardRecord] if isinstance(r, BackwardRecord)}
+    noted = (r for r in by_kind[NoteRecord] if isinstance(r, NoteRecord) and r.kind.endswith(" backward"))
+    traced |= {(r.network, r.layer, r.channel) for r in noted}
+    run.executemany(f"DELETE FROM backward WHERE {_UNIT}", units | traced)
+    owned = [(network, backward_place(layer, channel)) for network, layer, channel in units]
+    run.executemany("DELETE FROM task WHERE key IN (SELECT task FROM place WHERE network = ? AND name = ?)", owned)
     # A unit has either pictures of a family ('facet' of 'facet 2') or a note that says why not, none of them stale.
     made = [*by_kind[PictureRecord], *by_kind[NoteRecord]]
     kinds = (r for r in made if isinstance(r, PictureRecord | NoteRecord))
     families = {(r.network, r.layer, r.channel, r.kind.split()[0]) for r in kinds}
+    families |= {
+        (r.network, r.layer, r.channel, r.rule) for r in by_kind[BackwardRecord] if isinstance(r, BackwardRecord)
+    }
     for table in ("note", "picture"):
         where = f"{_UNIT} AND (kind = ? OR kind LIKE ? || ' %')"
         run.executemany(f"DELETE FROM {table} WHERE {where}", [(*family, family[3]) for family in families])
@@ -242,7 +264,7 @@ def _clear_network(run: sqlite3.Connection, record: Record) -> None:
     if old is None or old[0] == record.weights_hash:
         return
     run.execute("DELETE FROM task WHERE key IN (SELECT task FROM place WHERE network = ?)", (record.name,))
-    for table in ("layer", "picture", "example", "histogram", "note"):
+    for table in ("layer", "picture", "example", "backward", "histogram", "note"):
         run.execute(f"DELETE FROM {table} WHERE network = ?", (record.name,))
 
 

@@ -25,6 +25,11 @@ def picture_file(network: str, layer: str, channel: int, kind: str = "optimised"
     return f"pictures/{safe(network)}/{safe(layer)}/{name}"
 
 
+def backward_file(network: str, layer: str, channel: int, rule: str, suffix: str) -> str:
+    """Where a unit's backward pictures lie, relative to the store's folder."""
+    return f"backward/{safe(network)}/{safe(layer)}/{channel}.{safe(rule)}{suffix}"
+
+
 def photo_file(photo: str) -> str:
     """Where the stored copy of a photo lies, relative to the store's folder; `photo` is its id."""
     return "photos/" + "/".join(safe(part) for part in f"{photo}.jpg".split("/"))

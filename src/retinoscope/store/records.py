@@ -102,6 +102,26 @@ class ExampleRecord:
 
 
 @dataclass(frozen=True)
+class BackwardRecord:
+    """What came back from a unit's top example of that place: a cell of a file."""
+
+    network: str
+    layer: str
+    channel: int
+    rule: str
+    place: int
+    file: str
+    height: int
+    width: int
+    cell_top: float
+    cell_left: float
+    cell_bottom: float
+    cell_right: float
+    peak: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
 class HistogramRecord:
     network: str
     layer: str
@@ -127,4 +147,13 @@ class NoteRecord:
     provenance: Provenance
 
 
-Record = NetworkRecord | LayerRecord | PhotoRecord | PictureRecord | ExampleRecord | HistogramRecord | NoteRecord
+Record = (
+    NetworkRecord
+    | LayerRecord
+    | PhotoRecord
+    | PictureRecord
+    | ExampleRecord
+    | BackwardRecord
+    | HistogramRecord
+    | NoteRecord
+)

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from retinoscope.store.records import (
+    BackwardRecord,
     ExampleRecord,
     HistogramRecord,
     LayerRecord,
@@ -24,6 +25,7 @@ TABLES: dict[type[Any], str] = {
     PhotoRecord: "photo",
     PictureRecord: "picture",
     ExampleRecord: "example",
+    BackwardRecord: "backward",
     HistogramRecord: "histogram",
     NoteRecord: "note",
 }

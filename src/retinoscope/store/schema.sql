@@ -66,6 +66,21 @@ CREATE TABLE example (
 ) WITHOUT ROWID;
 CREATE INDEX example_by_photo ON example (network, photo);
 
+-- What comes back to the pixels from a unit's top examples, by a backward rule.
+CREATE TABLE backward (
+  network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
+  rule TEXT NOT NULL,               -- 'guided', 'deconvnet', 'gradient'
+  place INTEGER NOT NULL,           -- the top example's
+  file TEXT NOT NULL,               -- holds the pictures of all places; zero is mid grey
+  height INTEGER NOT NULL, width INTEGER NOT NULL,  -- of the file
+  cell_top REAL NOT NULL, cell_left REAL NOT NULL, cell_bottom REAL NOT NULL, cell_right REAL NOT NULL,
+                                    -- where in the file lies what covers the example's box
+  peak REAL NOT NULL,               -- the largest magnitude, which full contrast stands for: activation per unit of sRGB
+  provenance TEXT NOT NULL REFERENCES provenance (id),
+  PRIMARY KEY (network, layer, channel, rule, place)
+) WITHOUT ROWID;
+CREATE INDEX backward_by_file ON backward (file);
+
 CREATE TABLE histogram (
   network TEXT NOT NULL, layer TEXT NOT NULL, channel INTEGER NOT NULL,
   edges TEXT NOT NULL,              -- JSON list, ascending, one more than counts

@@ -195,7 +195,8 @@ def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
     histogram = queries.unit_histogram(db, *key)
     pictures, examples = queries.unit_pictures(db, *key), queries.unit_examples(db, *key)
     shown, sides = [_picture(row) for row in pictures], [_example(row) for row in examples]
-    notes = queries.unit_notes(db, *key)
+    notes, backward = queries.unit_notes(db, *key), queries.unit_backward(db, *key)
+    _join(sides, backward)
     text, path = f"{row['name']}:{number}", urls.unit(*key)
     data = {
         "network": owner["name"],
@@ -206,13 +207,35 @@ def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
         "class": owner["labels"][number] if _is_output(owner, layers, row) else None,
         "pictures": shown,
         "notes": notes,
+        "rules": sorted({row["rule"] for row in backward}, key=_order),
         "spectrum": spectrum.panels(shown, sides, notes),
         **{_key(side): [row for row in sides if row["side"] == side] for side in _SIDES},
         "histogram": histogram and {key: histogram[key] for key in _HISTOGRAM},
         **_unit_neighbours(db, layers, row, number),
-        "provenance": _provenances(db, pictures, examples, histogram),
+        "provenance": _provenances(db, pictures, examples, backward, histogram),
     }
     return Page("unit.html", path, f"{text} · {owner['name']}", data)
+
+
+_RULES = ("guided", "deconvnet", "gradient")
+"""Backward rules in the order in which a page offers them."""
+
+
+def _join(examples: list[Row], backward: list[Row]) -> None:
+    """Put the backward pictures to the top examples they belong to."""
+    for example in examples:
+        own = [row for row in backward if example["side"] == "top" and row["place"] == example["place"]]
+        example["backward"] = [_backward(row) for row in sorted(own, key=lambda row: _order(row["rule"]))]
+
+
+def _order(rule: str) -> tuple[int, str]:
+    return (_RULES.index(rule) if rule in _RULES else len(_RULES), rule)
+
+
+def _backward(row: Row) -> Row:
+    cell = [row["cell_top"], row["cell_left"], row["cell_bottom"], row["cell_right"]]
+    patch = {"photo": urls.media(row["file"]), "height": row["height"], "width": row["width"], "box": cell}
+    return {"rule": row["rule"], "peak": row["peak"], "provenance": row["provenance"], "patch": patch}
 
 
 _SIDES = ("top", "slightly positive", "slightly negative", "bottom")
@@ -249,13 +272,17 @@ def _example(row: Row) -> Row:
     return shown | {"position": [row["y"], row["x"]], "patch": _patch(row)}
 
 
-def _provenances(db: View, pictures: list[Row], examples: list[Row], histogram: Row | None) -> list[Row]:
+def _provenances(
+    db: View, pictures: list[Row], examples: list[Row], backward: list[Row], histogram: Row | None
+) -> list[Row]:
     """How the unit's records were made: one entry per provenance, with what it made."""
     made: dict[str, dict[str, None]] = {}
     for picture in pictures:
         made.setdefault(picture["provenance"], {})[f"{picture['kind']} picture"] = None
     for example in examples:
         made.setdefault(example["provenance"], {})["examples"] = None
+    for row in backward:
+        made.setdefault(row["provenance"], {})[f"{row['rule']} backward pictures"] = None
     if histogram is not None:
         made.setdefault(histogram["provenance"], {})["histogram"] = None
     return [{"id": id, "made": list(what), "body": queries.provenance(db, id)} for id, what in made.items()]

@@ -161,6 +161,18 @@ def unit_examples(db: View, network: str, layer: str, channel: int) -> list[Row]
     return _rows(db, query, network, layer, channel)
 
 
+def unit_backward(db: View, network: str, layer: str, channel: int) -> list[Row]:
+    """What comes back from a unit's top examples, by rule and place; stores of schema 2 have none."""
+    if not _has_backward(db):
+        return []
+    return _rows(db, f"SELECT * FROM backward WHERE {_UNIT} ORDER BY rule, place", network, layer, channel)
+
+
+def _has_backward(db: View) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'backward'"
+    return db.keep(("backward",), lambda: bool(db.execute(query).fetchall()))
+
+
 def unit_histogram(db: View, network: str, layer: str, channel: int) -> Row | None:
     """The histogram of a unit's activations, its lists decoded."""
     for row in _rows(db, f"SELECT * FROM histogram WHERE {_UNIT}", network, layer, channel):
@@ -176,13 +188,19 @@ def provenance(db: View, id: str) -> Row:
 
 def has_file(db: View, file: str) -> bool:
     """Whether the store's tables name this image file."""
-    query = "SELECT 1 FROM picture WHERE file = :file UNION ALL SELECT 1 FROM photo WHERE file = :file LIMIT 1"
-    return bool(db.execute(query, {"file": file}).fetchall())
+    queries = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE file = :file" for table in _with_files(db))
+    return bool(db.execute(f"{queries} LIMIT 1", {"file": file}).fetchall())
+
+
+def _with_files(db: View) -> list[str]:
+    """The tables that name image files."""
+    return ["picture", "photo", *(["backward"] if _has_backward(db) else [])]
 
 
 def files(db: View) -> list[str]:
     """All image files that the store's tables name."""
-    return [row[0] for row in db.execute("SELECT file FROM picture UNION SELECT file FROM photo ORDER BY 1")]
+    queries = " UNION ".join(f"SELECT file FROM {table}" for table in _with_files(db))
+    return [row[0] for row in db.execute(f"{queries} ORDER BY 1")]
 
 
 def tops(db: View) -> Iterator[tuple[str, str, int, str, str | None]]:
