@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -11,13 +12,23 @@ from retinoscope.tensor.axes import Images
 GREY = 0.5
 
 
-def centred(signed: Float[Tensor, "b 3 h w"]) -> Images:
-    """Signed pictures in [0, 1] with zero at mid grey, each divided by twice its own largest magnitude [yosinski2015].
+BRIGHT = 0.99
+"""Share of a signed picture's non-zero magnitudes that are shown without being cut."""
 
-    Brightness is not comparable between pictures. A picture that is zero everywhere is grey.
+
+def centred(signed: Float[Tensor, "b 3 h w"]) -> Images:
+    """Signed pictures in [0, 1] with zero at mid grey, each scaled by its own 99th percentile of non-zero magnitudes.
+
+    Brightness is not comparable between pictures. A picture that is zero everywhere is grey. Differs from
+    [yosinski2015], who divide by the largest magnitude: of a deep unit that leaves a few pixels on grey.
     """
-    most = signed.abs().amax((1, 2, 3), keepdim=True)
-    return (GREY + signed / (2 * most).where(most > 0, 1)).float()
+    return (GREY + torch.stack([one / (2 * _bright(one)) for one in signed])).clamp(0, 1).float()
+
+
+def _bright(signed: Float[Tensor, "3 h w"]) -> Tensor:
+    # The sort of numpy's "higher": some pixel always has the value that becomes an end, however few there are.
+    found = signed.abs()[signed != 0].sort().values
+    return found[math.ceil(BRIGHT * (len(found) - 1))] if len(found) else signed.new_ones(())
 
 
 def whole_pixels(box: Box) -> tuple[int, int, int, int]:
