@@ -12,12 +12,12 @@ from retinoscope.tensor.axes import Images
 GREY = 0.5
 
 
-BRIGHT = 0.99
+BRIGHT = 0.995
 """Share of a signed picture's non-zero magnitudes that are shown without being cut."""
 
 
 def centred(signed: Float[Tensor, "b 3 h w"]) -> Images:
-    """Signed pictures in [0, 1] with zero at mid grey, each scaled by its own 99th percentile of non-zero magnitudes.
+    """Signed pictures in [0, 1] with zero at mid grey, each scaled by its own 99.5th percentile of non-zero magnitudes.
 
     Brightness is not comparable between pictures. A picture that is zero everywhere is grey. Differs from
     [yosinski2015], who divide by the largest magnitude: of a deep unit that leaves a few pixels on grey.
