@@ -27,13 +27,23 @@ if TYPE_CHECKING:
     from retinoscope.image.transparent import Transparent as Transparent
     from retinoscope.jobs.spectrum import spectrum as spectrum
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
+    from retinoscope.network.grow import grow as grow
+    from retinoscope.network.kernels import first_kernels as first_kernels
+    from retinoscope.network.kernels import gabors as gabors
+    from retinoscope.network.kernels import kernel_sheet as kernel_sheet
     from retinoscope.network.pools import smooth_pools as smooth_pools
     from retinoscope.network.preactivation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
+    from retinoscope.network.streams import streams as streams
     from retinoscope.network.wrap import wrap as wrap
     from retinoscope.network.zoo import load as load
     from retinoscope.network.zoo import networks as networks
+    from retinoscope.observe.correspondence import correspond as correspond
+    from retinoscope.observe.peaks import Peaks as Peaks
+    from retinoscope.observe.peaks import peaks as peaks
+    from retinoscope.observe.refinement import follow as follow
+    from retinoscope.observe.refinement import follow_unit as follow_unit
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
     from retinoscope.store.database import Store as Store
@@ -97,9 +107,15 @@ _HOMES = {
     "jobs.spectrum": ("spectrum",),
     "network.preactivation": ("pre_activation",),
     "network.checkpoints": ("load_checkpoints",),
+    "network.grow": ("grow",),
+    "network.kernels": ("first_kernels", "gabors", "kernel_sheet"),
     "network.record": ("Trace", "record"),
+    "network.streams": ("streams",),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
+    "observe.correspondence": ("correspond",),
+    "observe.peaks": ("Peaks", "peaks"),
+    "observe.refinement": ("follow", "follow_unit"),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
     "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),

@@ -7,9 +7,11 @@ import typer
 
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli.atlas import atlas
+from retinoscope.cli.correspond import correspond
 from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.export import export
+from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
@@ -37,7 +39,7 @@ def main(
     """Look inside vision networks: what every unit looks for, and which photos excite it."""
 
 
-for command in (layers, render, cures, diagnose, scan, spectrum, atlas, serve, export):
+for command in (layers, render, cures, diagnose, scan, spectrum, follow, correspond, atlas, serve, export):
     app.command()(command)
 
 
