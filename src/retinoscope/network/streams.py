@@ -7,7 +7,7 @@ names the blocks of a stage.
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -88,8 +88,9 @@ def streams(model: Model) -> tuple[Stream, ...]:
     roots = {one.whole for one in sums if one.whole is not None} - {i for i, one in by_index.items() if one.whole is not None}
     found: list[_Found] = []
     for root in sorted(roots):
-        links = [_Link(run.nodes[root], by_index.get(root)), *(_Link(one.node, one) for one in _chain(root, sums))]
-        held = [(link, call) for link in links if (call := _holder(link.node, run.calls))]
+        chain = _chain(root, sums)
+        links = [_Link(run.nodes[root], by_index.get(root)), *(_Link(one.node, one) for one in chain)]
+        held = [(link, call) for link in links if (call := _holder(link.node, run.calls, chain[0].shortcut.stamp))]
         if len(held) > 1:
             found.append(_Found(held, run))
     return tuple(_stream(one, name, found) for one, name in zip(found, _names(found), strict=True))
@@ -214,10 +215,14 @@ def _chain(root: int, sums: Sequence[_Sum]) -> list[_Sum]:
     return found
 
 
-def _holder(node: Node, calls: Sequence[_Call]) -> _Call | None:
-    """The call that gives a node's channels to what comes next: of the innermost block around the node, if it does."""
+def _holder(node: Node, calls: Sequence[_Call], carried: int) -> _Call | None:
+    """The call that gives a node's channels to what comes next: of the innermost block around the node, if it does.
+
+    `carried` is the stamp of the values that the stream's first shortcut carries on.
+    """
     after = [call for call in calls if call.node == node.index and call.nodes == node.index + 1]
     after = [call for call in after if not (call.normed and node.parts)]
+    after = [call for call in after if call.stamp == carried] or after
     around = [call for call in after if call.container and f"{node.module}.".startswith(f"{call.module}.")]
     return max(around, key=lambda call: len(call.module)) if around else after[-1] if after else None
 
@@ -320,16 +325,20 @@ def _observe(model: Model) -> _Run:
     finally:
         for handle in handles:
             handle.remove()
-    return _Run(witness.lineage.nodes, witness.calls)
+    nodes = witness.lineage.nodes
+    return _Run(nodes, [replace(call, node=_carries(line, nodes)) for call, line in witness.calls])
 
 
 @dataclass
 class _Witness:
-    """Hooks that tell the lineage which module is at work, and note what each layer's output carries."""
+    """Hooks that tell the lineage which module is at work, and keep the line of each layer's output.
+
+    Lines are looked into after the pass: inside it, the lineage would follow that too.
+    """
 
     lineage: Lineage
     names: dict[tuple[str, int], str]
-    calls: list[_Call] = field(default_factory=list)
+    calls: list[tuple[_Call, Line]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
     def before(self, path: str) -> Any:
@@ -345,8 +354,8 @@ class _Witness:
             line = self.lineage.line(output) if isinstance(output, Tensor) else None
             if line is not None and (name := self.names.get((path, number))):
                 container = next(module.children(), None) is not None
-                node, nodes = _carries(line, self.lineage.nodes), len(self.lineage.nodes)
-                self.calls.append(_Call(name, path, container, node, line.stamp, line.normed, nodes))
+                call = _Call(name, path, container, None, line.stamp, line.normed, len(self.lineage.nodes))
+                self.calls.append((call, line))
 
         return end
 
