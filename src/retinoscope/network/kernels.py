@@ -35,7 +35,7 @@ def first_kernels(model: Model) -> Kernels:
     for layer in model.layers.values():
         module = model.module.get_submodule(layer.module) if layer.module else None
         if isinstance(module, nn.Conv2d):
-            weight = module.weight.detach().float().cpu()
+            weight = module.weight.detach().float().cpu().clone()
             if weight.shape[1] != (1 if model.grey else 3) or module.groups != 1:
                 raise BadNetworkError(f"{layer.name}, the first convolution, does not see the image's own channels")
             return weight.flip(1) if model.bgr else weight
@@ -154,7 +154,7 @@ def _descend(flat: Array, start: Array) -> tuple[Array, float]:
     low = [-1.0, -1.0, -0.5, -0.5, math.log(0.5), math.log(0.5)]
     high = [float(tall), float(wide), 0.5, 0.5, math.log(2.0 * tall), math.log(2.0 * wide)]
     start = np.clip(start, np.array(low) + 1e-6, np.array(high) - 1e-6)
-    found = least_squares(lambda p: (_waves(p, flat)[2] - flat).ravel(), start, bounds=(low, high), max_nfev=200)
+    found = least_squares(lambda p: (_waves(p, flat)[2] - flat).ravel(), start, bounds=(low, high), max_nfev=100)
     return found.x, float(found.cost)
 
 

@@ -143,7 +143,7 @@ class Correspondence:
         weak relations are significant too.
         """
         matches = [self.match(unit, b) for b in range(self.rank.shape[1]) if self.rank[unit, b] >= least]
-        return sorted((m for m in matches if m.p_rank <= level), key=lambda m: (-m.rank, -m.overlap, m.b))
+        return sorted((m for m in matches if m.p_rank <= level), key=lambda m: (-round(m.rank, 5), -m.overlap, m.b))
 
     def best(self, unit: int) -> Match:
         """The unit of the other layer that shares most examples; of equal ones the best correlated."""
@@ -160,7 +160,7 @@ def _p(chance: Tensor, score: float) -> float:
 
 
 def corresponding(
-    a: Answers, b: Float[Tensor, "n d"], layers: tuple[str, str] = ("a", "b"), k: int = 9, draws: int = 199, seed: int = 0
+    a: Answers, b: Float[Tensor, "m d"], layers: tuple[str, str] = ("a", "b"), k: int = 9, draws: int = 199, seed: int = 0
 ) -> Correspondence:
     """Compare all units of two layers by their answers to the same photos.
 

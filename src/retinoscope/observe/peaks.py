@@ -122,11 +122,8 @@ def _largest(name: str, maps: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c"]:
 def _by_photo(items: Sequence[Item], values: Mapping[str, Tensor], sizes: Mapping[str, Tensor]) -> Peaks:
     """The largest over each photo's items."""
     first = {item.photo: item for item in reversed(items)}
-    photos = list(dict.fromkeys(item.photo for item in items))
-    places = {photo: place for place, photo in enumerate(photos)}
-    row = torch.tensor([places[item.photo] for item in items])
-    joined = {
-        name: torch.full((len(photos), found.shape[1]), -torch.inf).index_reduce_(0, row, found.clone(), "amax")
-        for name, found in values.items()
-    }
-    return Peaks(tuple(photos), tuple(first[photo].label for photo in photos), joined, dict(sizes))
+    rows: dict[str, list[int]] = {}
+    for row, item in enumerate(items):
+        rows.setdefault(item.photo, []).append(row)
+    joined = {name: torch.stack([found[places].amax(0) for places in rows.values()]) for name, found in values.items()}
+    return Peaks(tuple(rows), tuple(first[photo].label for photo in rows), joined, dict(sizes))
