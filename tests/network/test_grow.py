@@ -66,7 +66,7 @@ def test_the_loss_falls_and_the_blocks_take_part() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.7 * losses[0]
-    assert all(float(block.get_parameter("last.weight").abs().max()) > 0 for block in blocks(model))
+    assert all(block.get_parameter("last.weight").abs().max().item() > 0 for block in blocks(model))
 
 
 def blocks(model: Model) -> list[nn.Module]:
