@@ -13,6 +13,7 @@ goes on.
 """
 
 import argparse
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -171,9 +172,7 @@ def equal_numbers(seen: Peaks, one: Refinement, options: argparse.Namespace) -> 
     a, b = seen[one.border.before], seen[one.border.after]
     pairs = same_index(min(a.shape[1], b.shape[1]))
     pairs = pairs[:, alive(a)[pairs[0]] & alive(b)[pairs[1]]]
-    found = against_random(
-        overlaps(a, b, options.k) / options.k, pairs, alive(b).nonzero().flatten(), options.draws
-    )
+    found = against_random(overlaps(a, b, options.k) / options.k, pairs, alive(b).nonzero().flatten(), options.draws)
     return f"{found.pairs} | {found.observed:.2f} | {found.random:.2f} | {found.p:.3f} | | | | | | "
 
 
@@ -182,7 +181,7 @@ def plain(seen: Peaks, layers: Sequence[str], options: argparse.Namespace) -> No
     head = ("layers", "units", "pairs sharing two", "by chance", "units whose best shares two", "by chance",
             "mean best shared", "by chance", "no match", "one", "several")  # fmt: skip
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for a, b in zip(layers, layers[1:], strict=False):
+    for a, b in itertools.pairwise(layers):
         found = corresponding(seen[a], seen[b], (a, b), options.k, 199)
         best, chance = found.overlap.amax(1).float(), found.chance_overlap.float()
         many = [len(found.one_to_many(unit)) for unit in range(len(found.overlap))]

@@ -11,6 +11,7 @@ WRITES = {
     "canvases.py": {"canvases.png"},
     "enemy.py": {"enemy.png"},
     "facets.py": {"facets.png"},
+    "follow_channel.py": {"follow_channel.png"},
     "feature_being_born.py": {"feature_being_born.png"},
     "interpolation.py": {"interpolation.png", "photos.png"},
     "mean_spectrum.py": {"photo_spectrum.npy"},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from retinoscope.cli import main
+from retinoscope.cli.follow import HEAD
 from tests.jobs.conftest import write_photos
 
 NETWORKS = """
@@ -36,7 +37,7 @@ def test_follow_prints_a_row_for_each_block_and_border(command: Command) -> None
     status, out, err = command("follow", "net.py:first_version", "photos", "--k", "3", "--draws", "19")
     assert (status, err) == (0, "")
     head, *rows = out.splitlines()
-    assert head.split() == "stage step units shared random p rank random p own branch purity".split()
+    assert head.split() == list(HEAD)
     assert [row.split()[:2] for row in rows] == [
         ["body.1", "a"], ["body.1", "b"], ["body.2", "border"], ["body.2", "a"]
     ]  # fmt: skip

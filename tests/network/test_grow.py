@@ -18,7 +18,7 @@ def test_answers_are_the_same_to_the_bit() -> None:
     grown = grow(model, ["body.1", "body.2"], blocks=2)
     with torch.no_grad():
         assert torch.equal(grown(photos(6, 16)), model(photos(6, 16)))  # signed layers too: there is no ReLU behind
-    assert list(model.layers) == [name for name in plain().layers]
+    assert list(model.layers) == list(plain().layers)
     assert "body.1.blocks.1" in grown.layers
     assert grown.weights_hash != model.weights_hash
 
@@ -95,5 +95,5 @@ def test_what_cannot_be_grown_is_refused(tiny: Model) -> None:
     with pytest.raises(UnknownNameError):
         grow(tiny, ["conv9"])
     shared = nn.Conv2d(3, 3, 1)
-    with pytest.raises(BadNetworkError, match="times|several places"):
+    with pytest.raises(BadNetworkError, match=r"times|several places"):
         grow(wrap(nn.Sequential(shared, shared), input_size=8), ["0#1"])

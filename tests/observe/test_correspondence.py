@@ -1,4 +1,4 @@
-"""Correspondence: overlaps are intersections of sets, planted permutations and duplicates are found, chance is chance."""
+"""Correspondence: overlaps are set intersections, planted permutations and duplicates are found, chance is chance."""
 
 import math
 

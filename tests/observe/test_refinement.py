@@ -104,7 +104,7 @@ def test_rising_purity() -> None:
 def test_a_unit_through_its_stage_and_inside_its_branches() -> None:
     model = first_version()
     (stream, _) = streams(model)
-    stops = follow_unit(model, PICTURES, parse_unit("body.1.2:5"), k=5)
+    stops = follow_unit(model, PICTURES, "body.1.2:5", k=5)
     assert [stop.layer for stop in stops if stop.role in "abc"] == list(stream.layers)
     assert [stop.role for stop in stops][:6] == ["reduce", "spatial", "branch", "shortcut", "a", "reduce"]
     assert all(stop.channel == 5 for stop in stops if stop.role in ("a", "b", "c", "branch", "shortcut"))

@@ -112,7 +112,9 @@ def gabors(kernels: Kernels) -> list[Gabor]:
     """
     if min(kernels.shape[2:]) < SMALLEST:
         tall, wide = kernels.shape[2:]
-        raise BadInputError(f"kernels of {tall} x {wide} pixels are too small for a Gabor fit of 8 numbers; least 5 x 5")
+        raise BadInputError(
+            f"kernels of {tall} x {wide} pixels are too small for a Gabor fit of 8 numbers; least 5 x 5"
+        )
     return [_fit(kernel.double().numpy()) for kernel in kernels]
 
 
@@ -128,7 +130,7 @@ def _fit(kernel: Array) -> Gabor:
 
 
 def _starts(flat: Array) -> list[Array]:
-    """Center (y, x), wave (fy, fx) and log deviations (2): the strongest waves of the padded spectrum, two bells each."""
+    """Center (y, x), wave (fy, fx) and log deviations (2): the spectrum's strongest waves, two bells each."""
     tall, wide = flat.shape
     size = 32
     power = np.abs(np.fft.fft2(flat, (size, size))) ** 2

@@ -39,8 +39,8 @@ class Line:
 class Node:
     """An operation that gives new channels, identified by first, first + 1, and so on.
 
-    `parts` are a sum's two summands, empty otherwise; `module` is the path of the innermost module at work; `weight` the
-    shape of the weights (o i kh kw, or o i), None where there are none; `positions` how many the map has.
+    `parts` are a sum's two summands, empty otherwise; `module` is the path of the innermost module at work; `weight`
+    the shape of the weights (o i kh kw, or o i), None where there are none; `positions` how many the map has.
     """
 
     index: int
@@ -197,7 +197,16 @@ class Lineage(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leav
         past = _past(lines) | 1 << index
         positions = prod(shape) // size
         node = Node(
-            index, name, self._next, size, stamp, past, tuple(parts), self._modules[-1], _weight(name, weights), positions
+            index,
+            name,
+            self._next,
+            size,
+            stamp,
+            past,
+            tuple(parts),
+            self._modules[-1],
+            _weight(name, weights),
+            positions,
         )
         self.nodes.append(node)
         self._next += size
@@ -230,7 +239,9 @@ def _past(lines: Sequence[Line]) -> int:
 
 def _widens(ids: Tensor, shape: Sequence[int]) -> bool:
     """Whether identifiers broadcast to the output's shape with their last dimensions in place."""
-    return ids.ndim <= len(shape) and all(a in (1, b) for a, b in zip(ids.shape[::-1], tuple(shape)[::-1], strict=False))
+    return ids.ndim <= len(shape) and all(
+        a in (1, b) for a, b in zip(ids.shape[::-1], tuple(shape)[::-1], strict=False)
+    )
 
 
 def _across(ids: Tensor, shape: Sequence[int]) -> Tensor | None:

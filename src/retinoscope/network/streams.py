@@ -6,6 +6,7 @@ names the blocks of a stage.
 """
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -85,7 +86,9 @@ def streams(model: Model) -> tuple[Stream, ...]:
     run = _observe(model)
     sums = [_sum(node, run.nodes) for node in run.nodes if len(node.parts) == 2]
     by_index = {one.node.index: one for one in sums}
-    roots = {one.whole for one in sums if one.whole is not None} - {i for i, one in by_index.items() if one.whole is not None}
+    roots = {one.whole for one in sums if one.whole is not None} - {
+        i for i, one in by_index.items() if one.whole is not None
+    }
     found: list[_Found] = []
     for root in sorted(roots):
         chain = _chain(root, sums)
@@ -255,7 +258,7 @@ def _stream(one: _Found, name: str, found: Sequence[_Found]) -> Stream:
 
 def _additive(held: Sequence[tuple[_Link, _Call]]) -> bool:
     """Whether each member is the one before plus its branch, with nothing between."""
-    pairs = zip(held, held[1:], strict=False)
+    pairs = itertools.pairwise(held)
     return all(
         link.sum is not None and link.sum.shortcut.stamp == before.stamp and call.stamp == link.node.stamp
         for (_, before), (link, call) in pairs
@@ -282,7 +285,7 @@ def _exact(line: Line, run: _Run) -> str | None:
 
 
 def _inner(one: _Sum, run: _Run) -> tuple[Inner, ...]:
-    """The layers on the branch's side, each by the last call that carries its channels: norm and activation included."""
+    """The layers on the branch's side, each by the last call with its channels: norm and activation included."""
     inside = one.branch.past & ~one.shortcut.past
     last = {
         call.node: call.layer

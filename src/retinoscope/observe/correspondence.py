@@ -160,7 +160,12 @@ def _p(chance: Tensor, score: float) -> float:
 
 
 def corresponding(
-    a: Answers, b: Float[Tensor, "m d"], layers: tuple[str, str] = ("a", "b"), k: int = 9, draws: int = 199, seed: int = 0
+    a: Answers,
+    b: Float[Tensor, "m d"],
+    layers: tuple[str, str] = ("a", "b"),
+    k: int = 9,
+    draws: int = 199,
+    seed: int = 0,
 ) -> Correspondence:
     """Compare all units of two layers by their answers to the same photos.
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from retinoscope.base.errors import BadUnitError
-from retinoscope.base.units import Unit, check_channel
+from retinoscope.base.units import Unit, check_channel, parse_unit
 from retinoscope.network.model import Model
 from retinoscope.network.streams import Member, Stream, stream_of, streams
 from retinoscope.observe.correspondence import (
@@ -33,7 +33,7 @@ from retinoscope.tensor.random import generator
 
 @dataclass(frozen=True)
 class Step:
-    """From one layer to the next: channels of the same number (or those that a padded shortcut joins) against random ones.
+    """From one layer to the next: channels of the same number, or that a padded shortcut joins, against random ones.
 
     `kind` is "block" inside a stage, "padded" where a border's shortcut hands channels on, "border" where it does not
     and equal numbers mean nothing. `shared` (m,) are the pairs' shares of common examples, `rank` (m,) their rank
@@ -129,7 +129,9 @@ def _refinement(seen: Peaks, stream: Stream, last: Stream | None, k: int, draws:
     classes = seen.classes()
     pure = torch.stack([purity(seen[layer], classes, k) for layer in stream.layers])
     gain, gain_p = rising(pure[-1] - pure[0], draws, seed)
-    return Refinement(stream, k, len(seen.photos), steps, pure, gain, gain_p, _border(seen, stream, last, k, draws, seed))
+    return Refinement(
+        stream, k, len(seen.photos), steps, pure, gain, gain_p, _border(seen, stream, last, k, draws, seed)
+    )
 
 
 def _border(seen: Peaks, stream: Stream, last: Stream | None, k: int, draws: int, seed: int) -> Step | None:
@@ -205,13 +207,14 @@ class Stop:
 
 
 def follow_unit(
-    model: Model, photos: Photos, unit: Unit, k: int = 9, batch: int = 32, seen: Peaks | None = None
+    model: Model, photos: Photos, unit: Unit | str, k: int = 9, batch: int = 32, seen: Peaks | None = None
 ) -> list[Stop]:
     """One channel through its stage, and inside the branches: reduce, spatial, expand, shortcut, sum [chu2017].
 
     The unit may be named at any member. `seen` saves the pass: peaks of `layers_of(model, streams, inner=True)`.
     Raises BadNetworkError for a plain network, BadUnitError for a unit inside a branch or out of range.
     """
+    unit = parse_unit(unit) if isinstance(unit, str) else unit
     stream = stream_of(streams(model), unit.layer)
     if unit.layer not in (stream.name, *stream.layers):
         raise BadUnitError(f"'{unit}' lies inside a branch; follow a channel of the stage: {', '.join(stream.layers)}")
