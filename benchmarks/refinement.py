@@ -5,7 +5,7 @@
 
 PHOTOS is a folder. Networks with identity shortcuts give a Markdown row for each block and each border: the share of
 the k strongest photos that the same channel keeps, beside random channels, with p-values; the same for rank
-correlation; the share of channels that are each other's best; the branch's energy; the purity. Plain networks give
+correlation; the share of channels that are each other's best; the branch's energy; purity and likeness. Plain networks give
 a row for each pair of neighbouring layers: pairs of units that share two photos or more, beside chance. `--cifar` takes
 a state dict of He's CIFAR ResNet with padded shortcuts (depth by its keys), `--squeezenet` one of torchvision's
 squeezenet1_0 for inputs in [0, 1]. `--keep` keeps what the networks answered, part by part: stopped and run again, it
@@ -157,13 +157,15 @@ def residual(seen: Peaks, found: Sequence[Stream], options: argparse.Namespace) 
         print("\n".join(f"| {' | '.join(row)} |" for row in rows(one)))
         if one.border is not None and one.border.kind == "padded":
             print(f"| {one.stream.name} | equal numbers | {equal_numbers(seen, one, options)} |")
-    print("\n| stage | purity, first to last | p | purer | less pure | clearest channels |\n|---|---|---|---|---|---|")
+    head = ("stage", "alike, first to last", "p", "more", "less", "purity", "clearest channels, alike")
+    print(f"\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for one in results:
-        change = one.purities[-1] - one.purities[0]
-        ends = f"{float(one.purities[0].mean()):.3f} to {float(one.purities[-1].mean()):.3f}"
+        change = one.kinship[-1] - one.kinship[0]
+        ends = f"{float(one.kinship[0].mean()):.3f} to {float(one.kinship[-1].mean()):.3f}"
         shares = " | ".join(f"{float(share.float().mean()):.0%}" for share in (change > 1e-6, change < -1e-6))
-        best = ", ".join(f"{c} ({one.purities[0, c]:.2f} to {one.purities[-1, c]:.2f})" for c in one.clearest(4))
-        print(f"| {one.stream.name} | {ends} | {one.gain_p:.3f} | {shares} | {best} |", flush=True)
+        pure = f"{float(one.purities[0].mean()):.3f} to {float(one.purities[-1].mean()):.3f}"
+        best = ", ".join(f"{c} ({one.kinship[0, c]:.2f} to {one.kinship[-1, c]:.2f})" for c in one.clearest(4))
+        print(f"| {one.stream.name} | {ends} | {one.gain_p:.3f} | {shares} | {pure} | {best} |", flush=True)
 
 
 def equal_numbers(seen: Peaks, one: Refinement, options: argparse.Namespace) -> str:
@@ -173,7 +175,7 @@ def equal_numbers(seen: Peaks, one: Refinement, options: argparse.Namespace) -> 
     pairs = same_index(min(a.shape[1], b.shape[1]))
     pairs = pairs[:, alive(a)[pairs[0]] & alive(b)[pairs[1]]]
     found = against_random(overlaps(a, b, options.k) / options.k, pairs, alive(b).nonzero().flatten(), options.draws)
-    return f"{found.pairs} | {found.observed:.2f} | {found.random:.2f} | {found.p:.3f} | | | | | | "
+    return f"{found.pairs} | {found.observed:.2f} | {found.random:.2f} | {found.p:.3f} | | | | | | | "
 
 
 def plain(seen: Peaks, layers: Sequence[str], options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from retinoscope.observe.refinement import (
     follow,
     follow_unit,
     layers_of,
+    likeness,
     refinements,
     rising,
 )
@@ -92,6 +93,27 @@ def test_refined_channels_are_found() -> None:
     assert one.clearest(8) == [0]  # channel 2 becomes pure too, but its examples are other ones
     assert one.purities[0, 1] == one.purities[-1, 1]
     assert one.gain > 0
+
+
+def test_likeness_is_the_mean_cosine_of_pairs() -> None:
+    random = torch.Generator().manual_seed(5)
+    answers, logits = torch.randn(20, 3, generator=random), torch.randn(20, 6, generator=random)
+    found = likeness(answers, logits, 4)
+    centred = logits - logits.mean(0)
+    for channel in range(3):
+        top = centred[answers[:, channel].argsort(descending=True)[:4]]
+        cosines = [torch.cosine_similarity(top[i], top[j], 0) for i in range(4) for j in range(i)]
+        assert found[channel] == pytest.approx(float(torch.stack(cosines).mean()), abs=1e-5)
+
+
+def test_with_logits_what_counts_is_likeness(followed: list[Refinement]) -> None:
+    (planted_one,) = refinements(planted(), streams(second_version()), k=5, draws=99)
+    assert planted_one.alike is None
+    assert torch.equal(planted_one.kinship, planted_one.purities)
+    for one in followed:
+        assert one.alike is not None
+        assert torch.equal(one.kinship, one.alike)
+        assert one.gain == pytest.approx(float((one.alike[-1] - one.alike[0]).mean()), abs=1e-6)
 
 
 def test_rising_purity() -> None:

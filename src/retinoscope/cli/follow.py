@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from retinoscope.network.streams import Stream
     from retinoscope.observe.refinement import Refinement, Step, Stop
 
-HEAD = ("stage", "step", "units", "shared", "random", "p", "rank", "random", "p", "own", "branch", "purity")
+HEAD = ("stage", "step", "units", "shared", "random", "p", "rank", "random", "p", "own", "branch", "purity", "alike")
 
 
 def follow(
@@ -86,7 +86,7 @@ def _row(one: "Refinement", label: str, step: "Step", place: int) -> tuple[str, 
     return (
         one.stream.name, label, str(overlap.pairs), f"{overlap.observed:.2f}", f"{overlap.random:.2f}",
         f"{overlap.p:.3f}", f"{ranks.observed:.2f}", f"{ranks.random:.2f}", f"{ranks.p:.3f}", f"{step.own:.0%}",
-        energy, f"{float(pure[place]):.2f}",
+        energy, f"{float(pure[place]):.2f}", "-" if one.alike is None else f"{float(one.alike[place].mean()):.2f}",
     )  # fmt: skip
 
 
@@ -97,13 +97,20 @@ def _plain(one: "Refinement") -> dict[str, Any]:
         "channels": stream.channels,
         "additive": stream.additive,
         "layers": [
-            {"name": m.name, "layer": m.layer, "kind": m.kind, "branch": m.branch, "purity": float(pure.mean())}
-            for m, pure in zip(stream.members, one.purities, strict=True)
+            {
+                "name": member.name,
+                "layer": member.layer,
+                "kind": member.kind,
+                "branch": member.branch,
+                "purity": float(one.purities[place].mean()),
+                "alike": None if one.alike is None else float(one.alike[place].mean()),
+            }
+            for place, member in enumerate(stream.members)
         ],
         "border": None if one.border is None else _plain_step(one.border),
         "steps": [_plain_step(step) for step in one.steps],
-        "purity_gain": one.gain,
-        "purity_gain_p": one.gain_p,
+        "gain": one.gain,
+        "gain_p": one.gain_p,
         "clearest": one.clearest(),
     }
 
@@ -139,13 +146,16 @@ def _print_units(network: Any, images: Any, wanted: Any, k: int, seen: Any, as_j
         return
     for unit, stops in found:
         print(f"{unit} through its stage; shared examples of {k}, with the block before or the block it is in")
-        print_table(("what", "layer:channel", "shared", "rank", "branch", "purity", "best photos"), _cells(stops))
+        print_table(
+            ("what", "layer:channel", "shared", "rank", "branch", "purity", "alike", "best photos"), _cells(stops)
+        )
 
 
 def _stop(stop: "Stop") -> dict[str, Any]:
     return {
         "role": stop.role, "layer": stop.layer, "channel": stop.channel, "shared": stop.overlap, "rank": stop.rank,
-        "branch_energy": stop.energy, "purity": stop.purity, "photos": list(stop.photos),
+        "branch_energy": stop.energy, "purity": stop.purity, "alike": stop.alike,
+        "photos": list(stop.photos),
     }  # fmt: skip
 
 
@@ -158,6 +168,7 @@ def _cells(stops: "list[Stop]") -> list[tuple[str, ...]]:
             "-" if stop.rank is None else f"{stop.rank:.2f}",
             "-" if stop.energy is None else f"{stop.energy:.2f}",
             f"{stop.purity:.2f}",
+            "-" if stop.alike is None else f"{stop.alike:.2f}",
             ", ".join(stop.photos[:3]),
         )
         for stop in stops

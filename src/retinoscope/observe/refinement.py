@@ -56,10 +56,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Refinement:
-    """A stage followed: its stream, a step for each block, and each member's purities (members, c).
+    """A stage followed: its stream, a step for each block, and how much of one kind each member's examples are.
 
-    `gain` is the mean rise of purity from the first member to the last, and `gain_p` how often signs tossed at random
-    give as much; `border` is the step into the stage, None for the first.
+    `purities` (members, c) go by photos' classes. `alike` (members, c) is the mean cosine of two examples' logits,
+    for which no classes are needed; None for a network without logits. `gain` is the mean rise of `alike` (else of
+    purity) from the first member to the last, and `gain_p` how often signs tossed at random give as much; `border` is
+    the step into the stage, None for the first.
     """
 
     stream: Stream
@@ -67,16 +69,22 @@ class Refinement:
     photos: int
     steps: tuple[Step, ...]
     purities: Float[Tensor, "m c"]
+    alike: Float[Tensor, "m c"] | None
     gain: float
     gain_p: float
     border: Step | None = None
 
+    @property
+    def kinship(self) -> Float[Tensor, "m c"]:
+        """What `gain` and `clearest` go by: `alike`, or, without logits, the purities."""
+        return self.purities if self.alike is None else self.alike
+
     def clearest(self, n: int = 5) -> list[int]:
-        """Channels whose examples become purer most while the last block's are still theirs: what refinement means.
+        """Channels whose examples become most of one kind from block to block: what refinement means.
 
         Only channels that every block leaves with more shared examples than the mean random pair.
         """
-        rise = self.purities[-1] - self.purities[0]
+        rise = self.kinship[-1] - self.kinship[0]
         kept = torch.ones(len(rise), dtype=torch.bool)
         for step in self.steps:
             above = torch.zeros(len(rise), dtype=torch.bool)
@@ -193,6 +201,7 @@ class Stop:
     `role` is a member's name (a, b, ...), "branch", "shortcut", or what an inner layer does; inner layers have channels
     of their own, so that `channel` is there the one that correlates best with the member's. `overlap` and `rank`
     compare with the member before (a member) or with the member the layer is part of (all others); None for the first.
+    `alike` is the mean cosine of two of the photos' logits, None without logits.
     `energy` is E|branch| / E|shortcut|.
     """
 
@@ -201,6 +210,7 @@ class Stop:
     channel: int
     photos: tuple[str, ...]
     purity: float
+    alike: float | None = None
     overlap: int | None = None
     rank: float | None = None
     energy: float | None = None
@@ -251,8 +261,10 @@ def _stop(seen: Peaks, layer: str, role: str, channel: int, k: int, other: tuple
     order = answers[:, 0].sort(descending=True, stable=True).indices[:k]
     photos = tuple(seen.photos[int(i)] for i in order)
     pure = float(purity(answers, seen.classes(), k))
+    logits = seen.values.get("logits")
+    alike = None if logits is None else float(likeness(answers, logits, k))
     if other is None:
-        return Stop(layer, role, channel, photos, pure)
+        return Stop(layer, role, channel, photos, pure, alike)
     beside = seen[other[0]][:, [other[1]]]
     overlap, rank = int(overlaps(answers, beside, k)), float(rank_correlations(answers, beside))
-    return Stop(layer, role, channel, photos, pure, overlap, rank)
+    return Stop(layer, role, channel, photos, pure, alike, overlap, rank)
