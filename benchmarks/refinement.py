@@ -5,11 +5,11 @@
 
 PHOTOS is a folder. Networks with identity shortcuts give a Markdown row for each block and each border: the share of
 the k strongest photos that the same channel keeps, beside random channels, with p-values; the same for rank
-correlation; the share of channels that are each other's best; the branch's energy; purity and likeness. Plain networks give
-a row for each pair of neighbouring layers: pairs of units that share two photos or more, beside chance. `--cifar` takes
-a state dict of He's CIFAR ResNet with padded shortcuts (depth by its keys), `--squeezenet` one of torchvision's
-squeezenet1_0 for inputs in [0, 1]. `--keep` keeps what the networks answered, part by part: stopped and run again, it
-goes on.
+correlation; the share of channels that are each other's best; the branch's energy; purity and likeness of the photos.
+Plain networks give a row for each pair of neighbouring layers: pairs of units that share two photos or more, beside
+chance. `--cifar` takes a state dict of He's CIFAR ResNet with padded shortcuts (depth by its keys), `--squeezenet` one
+of torchvision's squeezenet1_0 for inputs in [0, 1]. `--keep` keeps what the networks answered, part by part: stopped
+and run again, it goes on.
 """
 
 import argparse

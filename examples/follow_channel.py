@@ -35,4 +35,4 @@ def main(unit: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "blocks.5.3:17")
+    main(sys.argv[1] if len(sys.argv) > 1 else "blocks.5.3:162")

@@ -38,7 +38,8 @@ class ZeroBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        return x + self.last(self.relu(self.first(x)))
+        branch: Tensor = self.last(self.relu(self.first(x)))
+        return x + branch
 
 
 @torch.no_grad()

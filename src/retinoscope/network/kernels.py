@@ -71,7 +71,7 @@ def kernel_sheet(model: Model, columns: int = 12, side: int = 77) -> Image.Image
 
 
 def _notes(fit: "Gabor | None") -> tuple[str, ...]:
-    return () if fit is None else (f"{fit.orientation:.0f}°  {fit.frequency:.2f}", f"R² {fit.quality:.2f}")
+    return () if fit is None else (f"{round(fit.orientation) % 180}°  {fit.frequency:.2f}", f"fit {fit.quality:.2f}")
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def _fit(kernel: Array) -> Gabor:
     left, strengths, right = np.linalg.svd(kernel.reshape(len(kernel), -1), full_matrices=False)
     sign = np.sign(left[np.abs(left[:, 0]).argmax(), 0]) or 1.0
     color, flat = left[:, 0] * sign, (right[0] * sign * strengths[0]).reshape(kernel.shape[1:])
-    found = min((_descend(flat, start) for start in _starts(flat)), key=lambda pair: pair[1])
+    starts = sorted(_starts(flat), key=lambda start: float(((_waves(start, flat)[2] - flat) ** 2).sum()))
+    found = min((_descend(flat, start) for start in starts[:3]), key=lambda pair: pair[1])
     return _described(found[0], flat, color, float((kernel**2).sum()))
 
 

@@ -136,10 +136,23 @@ def _refinement(seen: Peaks, stream: Stream, last: Stream | None, k: int, draws:
     )
     classes = seen.classes()
     pure = torch.stack([purity(seen[layer], classes, k) for layer in stream.layers])
-    gain, gain_p = rising(pure[-1] - pure[0], draws, seed)
-    return Refinement(
-        stream, k, len(seen.photos), steps, pure, gain, gain_p, _border(seen, stream, last, k, draws, seed)
-    )
+    logits = seen.values.get("logits")
+    alike = None if logits is None else torch.stack([likeness(seen[layer], logits, k) for layer in stream.layers])
+    kinship = pure if alike is None else alike
+    gain, gain_p = rising(kinship[-1] - kinship[0], draws, seed)
+    border = _border(seen, stream, last, k, draws, seed)
+    return Refinement(stream, k, len(seen.photos), steps, pure, alike, gain, gain_p, border)
+
+
+def likeness(answers: Float[Tensor, "n c"], logits: Float[Tensor, "n d"], k: int = 9) -> Float[Tensor, " c"]:
+    """How alike the k photos that excite each channel most are to the network: mean cosine of two photos' logits.
+
+    Each class's logits are first centred over all photos, so that photos taken at random come to about 0; in [-1, 1].
+    """
+    codes = torch.nn.functional.normalize(logits - logits.mean(0), dim=1)
+    order = answers.sort(dim=0, descending=True, stable=True).indices[:k]
+    together = codes[order].sum(0).square().sum(1)  # k ones, and every pair twice
+    return (together - len(order)) / (len(order) * (len(order) - 1))
 
 
 def _border(seen: Peaks, stream: Stream, last: Stream | None, k: int, draws: int, seed: int) -> Step | None:
