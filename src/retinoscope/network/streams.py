@@ -5,19 +5,15 @@ channel k of the next one's [chu2017]. Such a run of layers is a stream. Its mem
 names the blocks of a stage.
 """
 
-import copy
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
-
-import torch
-from torch import Tensor, nn
+from dataclasses import dataclass
+from typing import Literal
 
 from retinoscope.base.errors import BadNetworkError, unknown
-from retinoscope.network.lineage import Line, Lineage, Node, channels_of
+from retinoscope.network.carrying import Call, Run, channel_pairs, observe, origin_of
+from retinoscope.network.lineage import Line, Node
 from retinoscope.network.model import Model
-from retinoscope.network.record import forward
 
 Role = Literal["reduce", "spatial", "expand", "mix", "gate"]
 """What a branch's inner layer does: 1x1 to fewer or to more channels, a larger kernel, 1x1 to as many, or a gate
@@ -83,7 +79,7 @@ def streams(model: Model) -> tuple[Stream, ...]:
     the other, and of which the other is an earlier tensor, channel by channel: activations, normalisations and
     poolings may lie between, nothing that mixes channels. Members that are no layer's output are left out.
     """
-    run = _observe(model)
+    run = observe(model)
     sums = [_sum(node, run.nodes) for node in run.nodes if len(node.parts) == 2]
     by_index = {one.node.index: one for one in sums}
     roots = {one.whole for one in sums if one.whole is not None} - {
@@ -116,30 +112,6 @@ def stream_of(found: Sequence[Stream], name: str) -> Stream:
 
 
 @dataclass(frozen=True)
-class _Call:
-    """One call of a module: its layer, the node whose channels its output carries in full, and which values those are.
-
-    `normed` says that a normalisation lies between; `nodes` is how many nodes there were when the call was done.
-    """
-
-    layer: str
-    module: str
-    container: bool
-    node: int | None
-    stamp: int
-    normed: bool
-    nodes: int
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What one pass showed."""
-
-    nodes: list[Node]
-    calls: list[_Call]
-
-
-@dataclass(frozen=True)
 class _Sum:
     """A sum and its parts: the shortcut and the branch; `whole` is the node whose channels it carries on, all in order.
 
@@ -166,8 +138,8 @@ class _Link:
 class _Found:
     """A stream before it has a name: its links with the calls whose layers hold them."""
 
-    held: list[tuple[_Link, _Call]]
-    run: _Run
+    held: list[tuple[_Link, Call]]
+    run: Run
 
     @property
     def blocks(self) -> list[str]:
@@ -182,29 +154,13 @@ class _Found:
 
 def _sum(node: Node, nodes: Sequence[Node]) -> _Sum:
     for shortcut, branch in (node.parts, node.parts[::-1]):
-        origin = _origin(shortcut, nodes)
+        origin = origin_of(shortcut, nodes)
         if origin is not None and branch.past >> origin.index & 1:
-            carried = _carried(shortcut, origin)
+            carried = channel_pairs(shortcut, origin)
             full = len(carried) == node.channels == origin.channels and all(a == b for a, b in carried)
             return _Sum(node, shortcut, branch, origin.index if full else None, origin.index, carried)
     shortcut, branch = sorted(node.parts, key=lambda line: line.past.bit_count())
     return _Sum(node, shortcut, branch)
-
-
-def _origin(line: Line, nodes: Sequence[Node]) -> Node | None:
-    """The only node that a tensor's channels come from; None when there are several, or none."""
-    found = channels_of(line.ids)
-    if found is None:
-        return None
-    ids = found[1][found[1] > 0]
-    owner = next(node for node in reversed(nodes) if node.first <= int(ids.min()))
-    return owner if int(ids.max()) < owner.first + owner.channels else None
-
-
-def _carried(line: Line, origin: Node) -> tuple[tuple[int, int], ...]:
-    found = channels_of(line.ids)
-    assert found is not None
-    return tuple((id - origin.first, place) for place, id in enumerate(found[1].tolist()) if id)
 
 
 def _chain(root: int, sums: Sequence[_Sum]) -> list[_Sum]:
@@ -218,7 +174,7 @@ def _chain(root: int, sums: Sequence[_Sum]) -> list[_Sum]:
     return found
 
 
-def _holder(node: Node, calls: Sequence[_Call], carried: int) -> _Call | None:
+def _holder(node: Node, calls: Sequence[Call], carried: int) -> Call | None:
     """The call that gives a node's channels to what comes next: of the innermost block around the node, if it does.
 
     `carried` is the stamp of the values that the stream's first shortcut carries on.
@@ -256,7 +212,7 @@ def _stream(one: _Found, name: str, found: Sequence[_Found]) -> Stream:
     return Stream(name, one.held[0][0].node.channels, members, _additive(one.held), before, carried)
 
 
-def _additive(held: Sequence[tuple[_Link, _Call]]) -> bool:
+def _additive(held: Sequence[tuple[_Link, Call]]) -> bool:
     """Whether each member is the one before plus its branch, with nothing between."""
     pairs = itertools.pairwise(held)
     return all(
@@ -265,7 +221,7 @@ def _additive(held: Sequence[tuple[_Link, _Call]]) -> bool:
     )
 
 
-def _member(place: int, link: _Link, call: _Call, run: _Run) -> Member:
+def _member(place: int, link: _Link, call: Call, run: Run) -> Member:
     one = link.sum
     if one is None:
         return Member(letter(place), call.layer, "start")
@@ -279,12 +235,12 @@ def letter(place: int) -> str:
     return (letter(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
 
 
-def _exact(line: Line, run: _Run) -> str | None:
+def _exact(line: Line, run: Run) -> str | None:
     """The last layer that gave exactly these values."""
     return next((call.layer for call in reversed(run.calls) if call.stamp == line.stamp), None)
 
 
-def _inner(one: _Sum, run: _Run) -> tuple[Inner, ...]:
+def _inner(one: _Sum, run: Run) -> tuple[Inner, ...]:
     """The layers on the branch's side, each by the last call with its channels: norm and activation included."""
     inside = one.branch.past & ~one.shortcut.past
     last = {
@@ -304,69 +260,3 @@ def _role(node: Node, positions: int) -> Role:
     if node.positions == 1 < positions:
         return "gate"
     return "expand" if outputs > inputs else "reduce" if outputs < inputs else "mix"
-
-
-def _observe(model: Model) -> _Run:
-    """One pass over a grey image, with its lineage."""
-    module = copy.deepcopy(model.module).eval()
-    image = model.normalize(torch.full((1, 3, *model.input_size), 0.5, device=model.device))
-    parameter = next((p for p in module.parameters() if p.is_floating_point()), image)
-    image = image.to(parameter.dtype)
-    witness = _Witness(Lineage(image), {(layer.module, layer.call): name for name, layer in model.layers.items()})
-    handles = [
-        handle
-        for path, child in module.named_modules()
-        if path
-        for handle in (
-            child.register_forward_pre_hook(witness.before(path)),
-            child.register_forward_hook(witness.after(path)),
-        )
-    ]
-    try:
-        with torch.no_grad(), witness.lineage:
-            forward(module, image)
-    finally:
-        for handle in handles:
-            handle.remove()
-    nodes = witness.lineage.nodes
-    return _Run(nodes, [replace(call, node=_carries(line, nodes)) for call, line in witness.calls])
-
-
-@dataclass
-class _Witness:
-    """Hooks that tell the lineage which module is at work, and keep the line of each layer's output.
-
-    Lines are looked into after the pass: inside it, the lineage would follow that too.
-    """
-
-    lineage: Lineage
-    names: dict[tuple[str, int], str]
-    calls: list[tuple[_Call, Line]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def before(self, path: str) -> Any:
-        def begin(_module: nn.Module, _inputs: Any) -> None:
-            self.lineage.enter(path)
-
-        return begin
-
-    def after(self, path: str) -> Any:
-        def end(module: nn.Module, _inputs: Any, output: Any) -> None:
-            self.lineage.leave()
-            number = self.counts[path] = self.counts.get(path, 0) + 1
-            line = self.lineage.line(output) if isinstance(output, Tensor) else None
-            if line is not None and (name := self.names.get((path, number))):
-                container = next(module.children(), None) is not None
-                call = _Call(name, path, container, None, line.stamp, line.normed, len(self.lineage.nodes))
-                self.calls.append((call, line))
-
-        return end
-
-
-def _carries(line: Line, nodes: Sequence[Node]) -> int | None:
-    """The node whose channels a tensor carries, all and in order."""
-    origin = _origin(line, nodes)
-    if origin is None:
-        return None
-    places = [(place, place) for place in range(origin.channels)]
-    return origin.index if list(_carried(line, origin)) == places else None
