@@ -13,6 +13,7 @@ WRITES = {
     "directions.py": {"directions.png"},
     "enemy.py": {"enemy.png"},
     "facets.py": {"facets.png"},
+    "follow_channel.py": {"follow_channel.png"},
     "feature_being_born.py": {"feature_being_born.png"},
     "gallery.py": {"gallery"},
     "interpolation.py": {"interpolation.png", "photos.png"},

@@ -30,16 +30,26 @@ if TYPE_CHECKING:
     from retinoscope.network.backward import rewrite as rewrite
     from retinoscope.network.bases import random_directions as random_directions
     from retinoscope.network.checkpoints import load_checkpoints as load_checkpoints
+    from retinoscope.network.grow import grow as grow
+    from retinoscope.network.kernels import first_kernels as first_kernels
+    from retinoscope.network.kernels import gabors as gabors
+    from retinoscope.network.kernels import kernel_sheet as kernel_sheet
     from retinoscope.network.model import Model as Model
     from retinoscope.network.pools import smooth_pools as smooth_pools
     from retinoscope.network.preactivation import pre_activation as pre_activation
     from retinoscope.network.record import Trace as Trace
     from retinoscope.network.record import record as record
+    from retinoscope.network.streams import streams as streams
     from retinoscope.network.wrap import wrap as wrap
     from retinoscope.network.zoo import load as load
     from retinoscope.network.zoo import networks as networks
     from retinoscope.observe.backproject import backproject as backproject
+    from retinoscope.observe.correspondence import correspond as correspond
     from retinoscope.observe.directions import compare_directions as compare_directions
+    from retinoscope.observe.peaks import Peaks as Peaks
+    from retinoscope.observe.peaks import peaks as peaks
+    from retinoscope.observe.refinement import follow as follow
+    from retinoscope.observe.refinement import follow_unit as follow_unit
     from retinoscope.observe.sanity import sanity_check as sanity_check
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
@@ -107,12 +117,18 @@ _HOMES = {
     "network.preactivation": ("pre_activation",),
     "network.backward": ("Rule", "rewrite"),
     "network.checkpoints": ("load_checkpoints",),
+    "network.grow": ("grow",),
+    "network.kernels": ("first_kernels", "gabors", "kernel_sheet"),
     "network.record": ("Trace", "record"),
+    "network.streams": ("streams",),
     "network.wrap": ("wrap",),
     "network.zoo": ("load", "networks"),
     "observe.directions": ("compare_directions",),
     "observe.backproject": ("backproject",),
     "observe.sanity": ("sanity_check",),
+    "observe.correspondence": ("correspond",),
+    "observe.peaks": ("Peaks", "peaks"),
+    "observe.refinement": ("follow", "follow_unit"),
     "observe.scan": ("Scan", "scan"),
     "store.database": ("Store",),
     "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),

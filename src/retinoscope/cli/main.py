@@ -8,9 +8,11 @@ import typer
 from retinoscope.base.errors import RetinoscopeError
 from retinoscope.cli.atlas import atlas
 from retinoscope.cli.backproject import backproject
+from retinoscope.cli.correspond import correspond
 from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.export import export
+from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
@@ -38,7 +40,11 @@ def main(
     """Look inside vision networks: what every unit looks for, and which photos excite it."""
 
 
-for command in (layers, render, cures, diagnose, scan, spectrum, backproject, atlas, serve, export):
+COMMANDS = (
+    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, atlas, serve, export,
+)  # fmt: skip
+
+for command in COMMANDS:
     app.command()(command)
 
 

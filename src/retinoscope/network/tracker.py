@@ -34,27 +34,27 @@ class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leav
 
     def seen(self, tensor: Tensor) -> Seen | None:
         """What a tensor has seen of the image; None when it does not depend on it."""
-        places = self._memory.get(_address(tensor))
+        places = self._memory.get(address_of(tensor))
         if places is None:
             return None
-        return places.get(_place(tensor)) or everything(tuple(tensor.shape))
+        return places.get(place_of(tensor)) or everything(tuple(tensor.shape))
 
     def watch(self, tensor: Tensor, tell: Any) -> None:
         """Call `tell()` if an operation later writes into the tensor's memory."""
-        self._watched.setdefault(_address(tensor), []).append(tell)
+        self._watched.setdefault(address_of(tensor), []).append(tell)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        before = {_address(t) for t in _tensors((args, kwargs))}
+        before = {address_of(t) for t in tensors_in((args, kwargs))}
         operation = self._operation(func, args, kwargs)
         result = func(*args, **kwargs)
-        outputs = list(_tensors(result))
-        fresh = {_address(t) for t in outputs} - before
+        outputs = list(tensors_in(result))
+        fresh = {address_of(t) for t in outputs} - before
         for address in fresh:
             self._memory.pop(address, None)
             self._watched.pop(address, None)
         if operation.tracked and outputs and operation.name not in CONSTANTS:
-            written = {_address(t) for t in _written(func, args, kwargs)}
+            written = {address_of(t) for t in written_by(func, args, kwargs)}
             self._follow(func, operation, outputs, written)
         return result
 
@@ -72,22 +72,22 @@ class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leav
         for i, (tensor, single) in enumerate(zip(outputs, _single(op, outputs), strict=True)):
             kept = i == 0 or tensor.shape == outputs[0].shape or op.name in SPLITS
             seen = rule(single) if kept else conservative(single)
-            if _address(tensor) in written:
+            if address_of(tensor) in written:
                 self._overwrite(tensor, seen)
             self._remember(tensor, seen)
 
     def _overwrite(self, tensor: Tensor, seen: Seen) -> None:
         """After an in-place operation, other views of the memory are known only if nothing but values changed."""
-        address = _address(tensor)
+        address = address_of(tensor)
         places = self._memory.get(address, {})
-        if places.get(_place(tensor)) != seen:
+        if places.get(place_of(tensor)) != seen:
             self._memory[address] = {}
         for tell in self._watched.pop(address, []):
             tell()
 
     def _remember(self, tensor: Tensor, seen: Seen) -> None:
         if tensor.numel():
-            self._memory.setdefault(_address(tensor), {})[_place(tensor)] = seen
+            self._memory.setdefault(address_of(tensor), {})[place_of(tensor)] = seen
 
 
 SPLITS = ("split", "split_with_sizes", "unsafe_split")
@@ -113,15 +113,15 @@ def _bind(func: Any, args: Any, kwargs: Any) -> dict[str, Any]:
     return {**{a.name: None for a in schema}, **defaults, **given, **kwargs}
 
 
-def _written(func: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
+def written_by(func: Any, args: Any, kwargs: Any) -> Iterator[Tensor]:
     """The tensors an operation writes into, by its schema."""
     named = _bind(func, args, kwargs)
     for argument in func._schema.arguments:
         if argument.alias_info is not None and argument.alias_info.is_write:
-            yield from _tensors(named[argument.name])
+            yield from tensors_in(named[argument.name])
 
 
-def _tensors(values: Any) -> Iterator[Tensor]:
+def tensors_in(values: Any) -> Iterator[Tensor]:
     return (leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
 
 
@@ -135,12 +135,12 @@ def _holds_tensor(value: Any) -> bool:
     return isinstance(value, Tensor) or (isinstance(value, list | tuple) and any(isinstance(v, Tensor) for v in value))
 
 
-def _address(tensor: Tensor) -> int:
+def address_of(tensor: Tensor) -> int:
     """Where the tensor's memory lies; 0 for tensors without plain memory."""
     return tensor.untyped_storage().data_ptr() if tensor.layout == torch.strided else 0
 
 
-def _place(tensor: Tensor) -> Place:
+def place_of(tensor: Tensor) -> Place:
     """Which part of its memory a tensor is."""
     strides = tuple(0 if n == 1 else s for n, s in zip(tensor.shape, tensor.stride(), strict=True))
     return int(tensor.storage_offset()), tuple(tensor.shape), strides
