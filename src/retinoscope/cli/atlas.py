@@ -43,7 +43,7 @@ def atlas(
     size: Annotated[int | None, typer.Option(min=16, help="side of pictures in pixels; by default by layer")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="optimisation steps per picture")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="of the pictures; by default `natural` for classes, else `robust`")
+        str | None, typer.Option(help="of the pictures; by default what suits the network and layer")
     ] = None,
     seed: Annotated[int, typer.Option(help="start of the random numbers")] = 0,
     weights: Weights = "default",

@@ -44,7 +44,7 @@ def render_into(
     NoGradientError when no gradient reaches any picture, StoreError when the folder cannot be written.
     """
     items = list(dict.fromkeys(groups(gather(model, targets))))
-    plan = find(recipe or suited(items))
+    plan = find(recipe or suited(model, items))
     side = size or plan.size or default_size(model, items)
     plan = replace(plan, steps=steps or plan.steps, size=side)
     settings = {"network": model.name, "weights": model.weights_hash, "seed": seed, "size": side, **plan.describe()}

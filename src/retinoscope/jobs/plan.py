@@ -243,14 +243,14 @@ def plan_atlas(
     `layers` are names or patterns (`blocks.*`), by default `atlas_layers`; `pictures` at most so many first channels
     of each layer get pictures, by default all. `kinds` are KINDS: negative pictures cost as much as the simple ones,
     facets `facets` times as much. `backward` are rules by which the top examples of the same units are run backwards,
-    right after the scan. Without a `recipe` each layer gets the one suited to it: classes `natural`, channels `robust`.
+    right after the scan. Without a `recipe` each layer gets the one suited to it (`suited`).
     Raises UnknownNameError for a layer, recipe, kind or rule that does not exist.
     """
     network = Network.of(model)
     chosen = find_layers(model.layers, layers) or atlas_layers(model.layers)
     scanning = Scanning(photos.content_hash, len(photos), tuple(layer.name for layer in chosen), k)
     merge = MergeScan(network, scanning)
-    rows = {layer.name: find(recipe or suited([channel(layer.name, 0)])) for layer in chosen}
+    rows = {layer.name: find(recipe or suited(model, [channel(layer.name, 0)])) for layer in chosen}
     rows = {name: replace(row, steps=steps or row.steps) for name, row in rows.items()}
     makers = _makers(kinds, facets)
     renders = [

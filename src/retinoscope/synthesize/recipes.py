@@ -30,6 +30,7 @@ from retinoscope.image.transforms import (
 )
 from retinoscope.network.model import Model
 from retinoscope.network.shaken import STILL, Shake, blocks
+from retinoscope.network.streams import streams
 from retinoscope.synthesize.ascent import Ascent, Progress, adam, brisk, gradient, nadam, normalised
 from retinoscope.synthesize.natural import sample_habits
 from retinoscope.synthesize.objectives import Objective
@@ -193,14 +194,16 @@ FAMILIES = (
 robustness, preconditioning, and what our default makes of the last two [olah2017]."""
 
 
-def suited(objectives: Sequence[Objective]) -> str:
-    """The recipe for objectives when none is named: `natural` for classes alone, else `robust`.
+def suited(model: Model, objectives: Sequence[Objective]) -> str:
+    """The recipe for objectives when none is named: `natural` or `plain` for classes alone, else `robust`.
 
     A class's picture is read best when all layers answer as they do to photos; a channel's should show what the channel
-    asks for and nothing beside it. A probability, at most 1, would be outweighed by the prior.
+    asks for and nothing beside it. A probability, at most 1, would be outweighed by the prior. `plain` is for networks
+    without identity shortcuts.
     """
-    classes = all(item.layers == {"logits"} and _of_logits(item) for item in objectives)
-    return "natural" if classes else "robust"
+    if not all(item.layers == {"logits"} and _of_logits(item) for item in objectives):
+        return "robust"
+    return "natural" if streams(model) else "plain"
 
 
 def _of_logits(objective: Objective) -> bool:

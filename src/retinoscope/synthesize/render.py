@@ -98,7 +98,7 @@ def render(
 ) -> Rendered:
     """Optimise one picture per objective; a unit's text is an objective, a slice (`layer:0-63`) is many.
 
-    `recipe` is one of `RECIPES` by name or value, by default `natural` for classes and `robust` for all else. `size` is
+    `recipe` is one of `RECIPES` by name or value, by default the one that is `suited`. `size` is
     the side in pixels, by default the recipe's, else by the layers' receptive field: early layers need less.
     `batch` pictures are optimised together, by default as many as fit in memory, at most 32; each picture's result is
     its own, whatever its neighbours. `start` gives the pictures to begin with, (3, h, w) for all or (b, 3, h, w), of
@@ -129,7 +129,7 @@ def render_stepwise(
 ) -> Generator[Progress, None, Rendered]:
     """`render` as a generator: yields its Progress after each step and returns the Rendered."""
     items = gather(model, objectives)
-    plan = find(recipe or suited(items))
+    plan = find(recipe or suited(model, items))
     side = size or plan.size or default_size(model, items)
     plan = replace(plan, steps=steps or plan.steps, size=side)
     chunk = batch or chunk_size(model, items, side)
