@@ -9,7 +9,7 @@ MODEL ?= efficientnet-lite0
 STORE ?= demo
 # A few layers of the embedded network, made in minutes; another network gets its default layers, all of them.
 LAYERS ?= $(if $(filter efficientnet-lite0,$(MODEL)),blocks.1.1$(COMMA)blocks.2.1$(COMMA)blocks.3.2$(COMMA)blocks.5.3)
-STEPS ?= 96
+STEPS ?= 80
 COMMA = ,
 
 .PHONY: demo test check bench docs clean
