@@ -1,13 +1,11 @@
 """`diagnose`, `cures`, and the offer that `render` makes: what they print, write and say on stderr."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from retinoscope.cli import main
+from tests.cli.conftest import Command
 from tests.jobs.conftest import write_photos
 
 NETWORK = """
@@ -23,23 +21,13 @@ def tiny():
     return wrap(nn.Sequential(first, nn.ReLU(), last, nn.ReLU()).eval(), input_size=32)
 """
 
-Command = Callable[..., tuple[int, str, str]]
-
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def command(run_command: Command, tmp_path: Path) -> Command:
     """Run the command line with arguments; `net.py:tiny` and the folder `photos` are there."""
     (tmp_path / "net.py").write_text(NETWORK)
     write_photos(tmp_path / "photos", 4)
-
-    def ran(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["retinoscope", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main.run()
-        streams = capsys.readouterr()
-        return int(end.value.code or 0), streams.out, streams.err
-
-    return ran
+    return run_command
 
 
 def test_diagnose_prints_a_table(command: Command) -> None:

@@ -1,36 +1,25 @@
 """`follow` and `correspond`: tables, JSON, and what they refuse."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from retinoscope.cli import main
 from retinoscope.cli.follow import HEAD
+from tests.cli.conftest import Command
 from tests.jobs.conftest import write_photos
 
 NETWORKS = """
 from tests.residual import first_version, padded, plain
 """
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
+def command(run_command: Command, tmp_path: Path) -> Command:
     """Run the command line with arguments; `net.py` and the folder `photos` are there."""
     (tmp_path / "net.py").write_text(NETWORKS)
     write_photos(tmp_path / "photos", 14)
-
-    def ran(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["retinoscope", *arguments])
-        with pytest.raises(SystemExit) as end:
-            main.run()
-        streams = capsys.readouterr()
-        return int(end.value.code or 0), streams.out, streams.err
-
-    return ran
+    return run_command
 
 
 def test_follow_prints_a_row_for_each_block_and_border(command: Command) -> None:
