@@ -40,8 +40,8 @@ def test_ranking_equals_sorting_everything_with_many_ties(k: int, sign: int) -> 
         part = maps[start : start + 8]
         streamed = enter(streamed, keys(start, len(part)), part, sign)
     pieces = [ranked(maps[a:b], a, k, sign) for a, b in [(20, 37), (0, 3), (3, 20)]]
-    merged = topk.merge(topk.merge(pieces[0], pieces[1]), pieces[2])
-    other = topk.merge(pieces[2], topk.merge(pieces[1], pieces[0]))
+    merged = topk.merge(topk.merge(pieces[0], pieces[1], k), pieces[2], k)
+    other = topk.merge(pieces[2], topk.merge(pieces[1], pieces[0], k), k)
     for channel in range(5):
         expected = brute(maps, channel, k, sign)
         for found in (streamed, merged, other, ranked(maps, 0, k, sign)):
@@ -64,7 +64,7 @@ def test_of_a_photos_tiles_the_strongest_counts(batch: int) -> None:
         for row in everything:
             if row[1] // 3 not in {kept[1] // 3 for kept in expected}:
                 expected.append(row)
-        for found in (streamed, topk.merge(*halves), topk.merge(*reversed(halves))):
+        for found in (streamed, topk.merge(*halves, 4), topk.merge(*reversed(halves), 4)):
             assert list(topk.entries(found, channel)) == expected[:4]
 
 

@@ -5,7 +5,7 @@ line and exits with status 2; the explorer answers 404 or 400. Any other excepti
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RetinoscopeError(Exception):
@@ -51,7 +51,12 @@ class ServeError(RetinoscopeError):
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> UnknownNameError:
     """An UnknownNameError that lists the known names nearest to `name` first."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or sorted(names)[:5]
+    near = nearest(name, names)
     tail = f"; nearest: {', '.join(near)}" if near else ""
     count = f" ({len(names)} known)" if len(names) > len(near) else ""
     return UnknownNameError(f"no {kind} named '{name}'{tail}{count}{'. ' + hint if hint else ''}")
+
+
+def nearest(name: str, names: Sequence[str], count: int = 5) -> list[str]:
+    """The names that look most like one; the first of all in order where none does."""
+    return difflib.get_close_matches(name, names, n=count, cutoff=0.4) or sorted(names)[:count]

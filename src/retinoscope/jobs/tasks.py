@@ -30,6 +30,7 @@ from retinoscope.jobs.plan import (
 from retinoscope.network.model import Layer, Model
 from retinoscope.observe import sample
 from retinoscope.observe.scan import SLIGHT, Example, Scan, scan
+from retinoscope.store.census import census_record
 from retinoscope.store.files import photo_file
 from retinoscope.store.records import (
     ExampleRecord,
@@ -120,6 +121,8 @@ def _merge_scan(job: MergeScan, context: Context) -> Run:
     shown = sorted({record.photo for record in records if isinstance(record, ExampleRecord)})
     photos = [context.photos.photo(photo) for photo in shown]
     records += [_photo_record(photo, context.photos) for photo in photos]
+    if found.seen is not None:  # None in a shard that an older version left
+        records.append(census_record(job.scanning.images, found.census))
     return Outcome(records, ((photo_file(photo.id), stored_copy(photo)) for photo in photos), tuple(names))
 
 

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from retinoscope.base.boxes import Box, Item
+from retinoscope.base.classes import Census, Classes, classes
 from retinoscope.base.errors import BadInputError, BadUnitError, unknown
 from retinoscope.base.units import Unit, check_channel, parse_unit
 from retinoscope.network.model import Layer, Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
-from retinoscope.observe import histogram, sample, tally, topk
+from retinoscope.observe import histogram, sample, seen, tally, topk
 from retinoscope.observe.sample import Sample
+from retinoscope.observe.seen import Seen
 from retinoscope.observe.tally import Tally
 from retinoscope.tensor.axes import Images
 
@@ -61,7 +63,8 @@ class Example:
 class Scan:
     """What was found: per layer a Tally, a sample of spots, and the items these name, by their place in the image set.
 
-    `k` items are kept per unit and side; `size` (h, w) is what the network was shown; `count` items were seen.
+    `k` items are kept per unit and side; `size` (h, w) is what the network was shown; `count` items were seen, of the
+    photos `seen` (None in scans saved before these were kept).
     """
 
     k: int
@@ -71,6 +74,7 @@ class Scan:
     items: Mapping[int, Item]
     count: int
     sample: Sample
+    seen: Seen | None = None
 
     def top(self, unit: Unit | str, n: int | None = None) -> list[Example]:
         """The photos with the largest activation, best first; at most `n` of the k kept, each with its best item."""
@@ -115,6 +119,20 @@ class Scan:
         item = self.items[place]
         box = layer.field.box(y, x) if not layer.field.whole else Box(0, 0, *self.size)
         return Example(item, score, y, x, box.clip(*self.size).within(item.box, *self.size))
+
+    def classes(self, unit: Unit | str) -> Classes:
+        """Of which classes the unit's top examples are, and how much more often than chance would have it.
+
+        A photo's class is its label. Raises BadInputError for a scan that was saved before classes were counted.
+        """
+        return classes([(example.item.label, example.score) for example in self.top(unit)], self.census)
+
+    @property
+    def census(self) -> Census:
+        """How many photos the scan has seen, and how many of each label; raises BadInputError like `classes`."""
+        if self.seen is None:
+            raise BadInputError("this scan was saved before photos were counted by class; scan again")
+        return self.seen.census()
 
     def histogram(self, unit: Unit | str, bins: int = 64) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Edges (m + 1,) and counts (m,) of all activations, m at most `bins`; all positions of all items."""
@@ -170,9 +188,11 @@ class Scan:
             raise BadInputError("scans merge only with equal k, input size and layers")
         if both := sorted(self.items.keys() & other.items.keys()):
             raise BadInputError(f"both scans have seen '{self.items[both[0]].id}'; merge scans of separate items")
-        tallies = {name: tally.merge(found, other.tallies[name]) for name, found in self.tallies.items()}
+        tallies = {name: tally.merge(found, other.tallies[name], self.k) for name, found in self.tallies.items()}
         items, spots = {**self.items, **other.items}, sample.merge(self.sample, other.sample)
-        return _kept(replace(self, tallies=tallies, items=items, count=self.count + other.count, sample=spots))
+        photos = seen.merge(self.seen, other.seen) if self.seen and other.seen else None
+        count = self.count + other.count
+        return _kept(replace(self, tallies=tallies, items=items, count=count, sample=spots, seen=photos))
 
     def save(self, file: str | Path) -> None:
         """Write the scan as one .npz file, whole or not at all."""
@@ -200,15 +220,15 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
     chosen = {name: model.layers[name] for name in layers}
     fast = prepare(model, list(chosen))
     places = {item.id: place for place, item in enumerate(photos.items, photos.start)}
-    found = _Found.empty(chosen, k)
-    seen: dict[int, Item] = {}
+    found = _Found.empty(chosen, min(k, len({item.photo for item in photos.items})))
+    shown: dict[int, Item] = {}
     # Counting is serial work: a thread of its own does it beside the next pass.
     with torch.inference_mode(), record(fast, list(chosen)) as trace, ThreadPoolExecutor(1) as counting:
         waiting = counting.submit(lambda: found)
         for items, images in photos.batches(model.input_size, batch):
             fast(images)
             here = {places[item.id]: item for item in items}
-            seen.update(here)
+            shown.update(here)
             keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
             maps = {name: trace[name].cpu() for name in chosen}
             trace.clear()
@@ -216,7 +236,9 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
         found = waiting.result()
     done = tally.ranked(list(found.tallies.values()), found.ranking)
     tallies = dict(zip(chosen, done, strict=True))
-    return _kept(Scan(k, model.input_size, chosen, tallies, seen, len(seen), found.sample))
+    labels = {item.photo: item.label for item in shown.values()}
+    photographs = Seen.of({_key(photo): label for photo, label in labels.items()})
+    return _kept(Scan(k, model.input_size, chosen, tallies, shown, len(shown), found.sample, photographs))
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,12 @@ from retinoscope.network.model import Layer, ReceptiveField
 from retinoscope.observe.histogram import Histogram
 from retinoscope.observe.sample import Sample
 from retinoscope.observe.scan import Scan
+from retinoscope.observe.seen import Seen
 from retinoscope.observe.tally import Tally
 from retinoscope.observe.topk import Ranking
 
-VERSION = 2
+VERSION = 3
+"""3 added the photos seen; files of version 2 are read, and know none."""
 
 
 def save(scan: Scan, file: Path) -> None:
@@ -33,12 +35,15 @@ def save(scan: Scan, file: Path) -> None:
         "count": scan.count,
         "layers": [asdict(layer) for layer in scan.layers.values()],
         "items": [[place, asdict(item)] for place, item in scan.items.items()],
+        "names": None if scan.seen is None else scan.seen.names,
     }
     arrays = {"words": np.frombuffer(json.dumps(words).encode(), np.uint8)}
     for index, name in enumerate(scan.layers):
         arrays |= {f"{index}.{part}": array for part, array in _arrays(scan.tallies[name]).items()}
         arrays[f"{index}.values"] = scan.sample.values[name].numpy()
     arrays |= {part: getattr(scan.sample, part).numpy() for part in ("keys", "places", "spots")}
+    if scan.seen is not None:
+        arrays |= {"photos.keys": scan.seen.keys.numpy(), "photos.kinds": scan.seen.kinds.numpy()}
     try:
         _write(file, arrays)
     except OSError as error:
@@ -75,7 +80,7 @@ def load(file: Path) -> Scan:
         words = json.loads(arrays["words"].tobytes())
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise StoreError(f"'{file}' is not a scan that can be read: {error}") from error
-    if words["version"] != VERSION:
+    if words["version"] not in (2, VERSION):
         raise StoreError(f"'{file}' is a scan of version {words['version']}; this program reads {VERSION}. Scan again")
     layers = [_layer(row) for row in words["layers"]]
     tallies = {layer.name: _tally(arrays, index) for index, layer in enumerate(layers)}
@@ -84,7 +89,15 @@ def load(file: Path) -> Scan:
     values = {layer.name: torch.from_numpy(arrays[f"{index}.values"]) for index, layer in enumerate(layers)}
     sample = Sample(keys, places, spots, values)
     named = {layer.name: layer for layer in layers}
-    return Scan(words["k"], tuple(words["size"]), named, tallies, items, words["count"], sample)
+    seen = _seen(arrays, words.get("names"))
+    return Scan(words["k"], tuple(words["size"]), named, tallies, items, words["count"], sample, seen)
+
+
+def _seen(arrays: dict[str, NDArray[Any]], names: list[str] | None) -> Seen | None:
+    if names is None:
+        return None
+    keys, kinds = (torch.from_numpy(arrays[f"photos.{part}"]) for part in ("keys", "kinds"))
+    return Seen(keys, kinds, tuple(names))
 
 
 def _tally(arrays: dict[str, NDArray[Any]], index: int) -> Tally:

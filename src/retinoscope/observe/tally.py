@@ -122,11 +122,11 @@ def _extreme(flat: Flat, pick: Callable[[Tensor, Tensor], Tensor]) -> Float[Tens
     return flat[:, 0]
 
 
-def merge(a: Tally, b: Tally) -> Tally:
-    """Both together; exact in any order, but for the last digits of `total`."""
+def merge(a: Tally, b: Tally, k: int) -> Tally:
+    """Both together, the best `k` of each side; exact in any order, but for the last digits of `total`."""
     return Tally(
-        topk.merge(a.top, b.top),
-        topk.merge(a.bottom, b.bottom),
+        topk.merge(a.top, b.top, k),
+        topk.merge(a.bottom, b.bottom, k),
         histogram.merge(a.counts, b.counts),
         torch.minimum(a.low, b.low),
         torch.maximum(a.high, b.high),

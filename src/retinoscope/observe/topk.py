@@ -106,12 +106,12 @@ def split(ranking: Ranking, sizes: Sequence[int]) -> list[Ranking]:
     return [Ranking(*parts) for parts in zip(*groups, strict=True)]
 
 
-def merge(a: Ranking, b: Ranking) -> Ranking:
-    """The best k of both; the same whatever the order and grouping of merges."""
+def merge(a: Ranking, b: Ranking, k: int) -> Ranking:
+    """The best k of both, which may be shorter; the same whatever the order and grouping of merges."""
     scores, places, spots, photos = (torch.cat(pair, 1) for pair in zip(_parts(a), _parts(b), strict=True))
     by_place = places.argsort(dim=1, stable=True)
     scores, places, spots, photos = (part.gather(1, by_place) for part in (scores, places, spots, photos))
-    scores, order = _best(scores, photos, a.scores.shape[1])
+    scores, order = _best(scores, photos, k)
     return _filled(scores, *(part.gather(1, order) for part in (places, spots, photos)))
 
 

@@ -65,6 +65,14 @@ class PhotoRecord:
 
 
 @dataclass(frozen=True)
+class MetaRecord:
+    """A fact about the store as a whole, or about an image set, under a name."""
+
+    key: str
+    value: str
+
+
+@dataclass(frozen=True)
 class PictureRecord:
     network: str
     layer: str
@@ -151,6 +159,7 @@ Record = (
     NetworkRecord
     | LayerRecord
     | PhotoRecord
+    | MetaRecord
     | PictureRecord
     | ExampleRecord
     | BackwardRecord

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from retinoscope.base.errors import BadUnitError, RetinoscopeError, StoreError, UnknownNameError
 from retinoscope.store.connection import FILE
-from retinoscope.web import pages, queries, render, search, urls
+from retinoscope.web import pages, photos, queries, render, search, urls
 from retinoscope.web.pages import MissingPageError, Page
 from retinoscope.web.queries import View
 from retinoscope.web.reader import Reader
@@ -63,6 +63,8 @@ def _page_routes(store: Path) -> list[Route]:
     makers: dict[str, Maker] = {
         "/": lambda db, request: pages.home(db),
         "/search": lambda db, request: finder.page(db, request.query_params.get("q", "")),
+        "/_photos/{photo}/": lambda db, request: photos.photo(db, *_names(request)),
+        "/_classes/{label}/": lambda db, request: photos.label(db, *_names(request)),
         "/{network}/": lambda db, request: pages.network(db, *_names(request)),
         "/{network}/{layer}/": lambda db, request: pages.layer(db, *_names(request)),
         "/{network}/{layer}/{channel}/": lambda db, request: pages.unit(db, *_names(request)),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from retinoscope.base.errors import StoreError
-from retinoscope.web import pages, queries, render, search, urls
+from retinoscope.web import pages, photos, queries, render, search, urls
 from retinoscope.web.app import IMAGES, STATIC
 from retinoscope.web.pages import Page
 from retinoscope.web.queries import View
@@ -89,6 +89,10 @@ def _makers(db: View) -> Iterator[Callable[[], Page]]:
             for channel in queries.channels(db, network, layer):
                 key = (network, layer, str(channel))
                 yield lambda key=key: pages.unit(db, *key)  # type: ignore[misc]
+    for photo in [row["id"] for row in queries.photos(db)]:
+        yield lambda photo=photo: photos.photo(db, photo)  # type: ignore[misc]
+    for label in queries.labels_of_photos(db):
+        yield lambda label=label: photos.label(db, label)  # type: ignore[misc]
 
 
 def _write_page(folder: Path, page: Page) -> None:
@@ -111,10 +115,10 @@ def _copy(store: Path, folder: Path, file: str) -> None:
 def _write_rest(db: View, folder: Path) -> None:
     shutil.copytree(STATIC, folder / urls.STATIC)
     index = search.build(db)
-    limits = {"limit": search.LIMIT, "longest": search.LONGEST}
+    limits = {"limit": search.LIMIT, "longest": search.LONGEST, "shown": search.PHOTOS}
     # A script rather than a JSON file, because a page opened from a disk may not fetch.
     body = f"window.retinoscopeIndex = {render.text(index | limits)};\n"
     (folder / urls.STATIC / "search-index.js").write_text(body, encoding="utf-8")
-    page = Page("search.html", f"{urls.SEARCH}.html", "Search", {"query": "", "total": 0, "units": []})
+    page = Page("search.html", f"{urls.SEARCH}.html", "Search", search.find(index, ""))
     (folder / page.path).write_text(render.html(page, urls.INDEX), encoding="utf-8")
     (folder / MARKER).write_text(json.dumps({"made_by": "retinoscope export"}) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retinoscope.base.errors import UnknownNameError, unknown
-from retinoscope.web import queries, spectrum, urls
+from retinoscope.web import classes, queries, spectrum, urls
 from retinoscope.web.queries import Row, View
 
 STRIP = 12
@@ -116,11 +116,11 @@ def thumb(row: Row) -> Row:
         "score": row.get("score"),
     }
     if "photo" in row:
-        return card | {"picture": None, "patch": _patch(row)}
+        return card | {"picture": None, "patch": patch(row)}
     return card | {"picture": urls.media(row["file"]) if "file" in row else None, "patch": None}
 
 
-def _patch(row: Row) -> Row:
+def patch(row: Row) -> Row:
     """Where an example's receptive field lies on its photo, in the original photo's pixels."""
     return {
         "photo": urls.media(row["file"]),
@@ -209,6 +209,7 @@ def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
         "notes": notes,
         "rules": sorted({row["rule"] for row in backward}, key=_order),
         "spectrum": spectrum.panels(shown, sides, notes),
+        "classes": classes.of_unit(db, *key),
         **{_key(side): [row for row in sides if row["side"] == side] for side in _SIDES},
         "histogram": histogram and {key: histogram[key] for key in _HISTOGRAM},
         **_unit_neighbours(db, layers, row, number),
@@ -269,7 +270,7 @@ def _picture(row: Row) -> Row:
 
 def _example(row: Row) -> Row:
     shown = {key: row[key] for key in ("side", "place", "score", "photo", "item", "label", "credit", "provenance")}
-    return shown | {"position": [row["y"], row["x"]], "patch": _patch(row)}
+    return shown | {"position": [row["y"], row["x"]], "photo_url": urls.photo(row["photo"]), "patch": patch(row)}
 
 
 def _provenances(

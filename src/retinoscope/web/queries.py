@@ -211,3 +211,14 @@ def tops(db: View) -> Iterator[tuple[str, str, int, str, str | None]]:
     )
     for row in db.execute(query):
         yield tuple(row)
+
+
+def photos(db: View) -> list[Row]:
+    """All photos by id."""
+    return db.keep(("photos",), lambda: _rows(db, "SELECT * FROM photo ORDER BY id"))
+
+
+def labels_of_photos(db: View) -> dict[str, int]:
+    """How many stored photos have each label, by label."""
+    query = "SELECT label, COUNT(*) FROM photo WHERE label IS NOT NULL GROUP BY label ORDER BY label"
+    return dict(db.execute(query).fetchall())

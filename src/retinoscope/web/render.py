@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,10 @@ from markupsafe import Markup
 
 from retinoscope.web import geometry, urls
 from retinoscope.web.pages import Page
+
+
+SPOTS = 6
+"""Patches marked on a photo."""
 
 
 @cache
@@ -24,6 +29,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals |= {"to": _to, "static": _static, "urls": urls, "plot": geometry.plot}
+    made.tests |= {"whole": geometry.is_whole}
     made.filters |= {
         "box_style": geometry.box_style,
         "patch_style": geometry.patch_style,
@@ -31,7 +37,9 @@ def environment() -> Environment:
         "whole": geometry.is_whole,
         "tiny": geometry.is_tiny,
         "settings": lambda body: list(geometry.flatten(body)),
+        "first_boxes": _first_boxes,
         "number": _number,
+        "times": _times,
         "sortable": lambda value: None if value is None else f"{value:.6g}",
         "pair": _pair,
         "breakable": _breakable,
@@ -52,6 +60,16 @@ def _static(context: Context, file: str) -> str:
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+
+
+def _first_boxes(units: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first few units whose patches differ: those to be marked on a photo."""
+    return list({tuple(unit["patch"]["box"]): unit for unit in reversed(list(units)[:SPOTS])}.values())[::-1]
+
+
+def _times(lift: float) -> str:
+    """How many times as often, in two digits: 0.5, 2.3, 41."""
+    return f"{lift:.2g}" if lift < 10 else f"{lift:,.0f}"
 
 
 def _pair(values: list[float] | None) -> str:

@@ -15,6 +15,9 @@ from retinoscope.web.queries import View
 LIMIT = 120
 """Units shown for one search."""
 
+PHOTOS = 12
+"""Photos shown for one search, and classes."""
+
 LONGEST = 200
 """Characters of a query."""
 
@@ -22,9 +25,10 @@ Index = dict[str, Any]
 
 
 def build(db: View) -> Index:
-    """All that search looks through: `layers`, the `photos`' words in lower case, and `units` as short rows.
+    """All that search looks through: `layers`, `units`, `photos`, `shots` and `classes` as short rows.
 
-    A unit is [layer, channel, [photos], thumb], where thumb is the address of a picture, or a patch, or null.
+    A unit is [layer, channel, [photos], thumb], where thumb is the address of a picture, or a patch, or null. Of a photo
+    `photos` has the words in lower case, and `shots` [name, address, picture]; a class is [label, address, photos].
     """
     layers: list[dict[str, Any]] = []
     units: dict[tuple[str, str, int], list[Any]] = {}
@@ -34,7 +38,15 @@ def build(db: View) -> Index:
                 units |= _units(db, layer, len(layers))
                 url = urls.layer(network["name"], layer["name"])
                 layers.append({"network": network["name"], "name": layer["name"], "url": url})
-    return {"layers": layers, "photos": _attach_photos(db, units), "units": list(units.values())}
+    _attach_photos(db, units)
+    rows = queries.photos(db)
+    return {
+        "layers": layers,
+        "photos": [f"{row['label'] or ''}\n{row['id']}".lower() for row in rows],
+        "units": list(units.values()),
+        "shots": [[row["id"], urls.photo(row["id"]), urls.media(row["file"])] for row in rows],
+        "classes": [[label, urls.label(label), count] for label, count in queries.labels_of_photos(db).items()],
+    }
 
 
 def _units(db: View, layer: dict[str, Any], place: int) -> dict[tuple[str, str, int], list[Any]]:
@@ -48,14 +60,11 @@ def _units(db: View, layer: dict[str, Any], place: int) -> dict[tuple[str, str, 
     return found
 
 
-def _attach_photos(db: View, units: dict[tuple[str, str, int], list[Any]]) -> list[str]:
-    photos: dict[str, int] = {}
-    for network, layer, channel, photo, label in queries.tops(db):
-        text = f"{label or ''}\n{photo}".lower()
-        place = photos.setdefault(text, len(photos))
+def _attach_photos(db: View, units: dict[tuple[str, str, int], list[Any]]) -> None:
+    places = {row["id"]: place for place, row in enumerate(queries.photos(db))}
+    for network, layer, channel, photo, _ in queries.tops(db):
         if (network, layer, channel) in units:
-            units[network, layer, channel][2].append(place)
-    return list(photos)
+            units[network, layer, channel][2].append(places[photo])
 
 
 def find(index: Index, query: str) -> dict[str, Any]:
@@ -67,7 +76,30 @@ def find(index: Index, query: str) -> dict[str, Any]:
         matches: list[tuple[list[Any], int]] = []
     else:
         matches = _named(index, text) if ":" in text else _worded(index, text.lower().split())
-    return {"query": text, "total": len(matches), "units": [_card(index, *match) for match in matches[:LIMIT]]}
+    photos, classes = _shots(index, text), _classes(index, text)
+    return {
+        "query": text,
+        "total": len(matches),
+        "units": [_card(index, *match) for match in matches[:LIMIT]],
+        "photos_total": len(photos),
+        "photos": [dict(zip(("photo", "url", "picture"), shot, strict=True)) for shot in photos[:PHOTOS]],
+        "classes": [dict(zip(("label", "url", "photos"), row, strict=True)) for row in classes[:PHOTOS]],
+    }
+
+
+def _shots(index: Index, text: str) -> list[list[Any]]:
+    """Photos that have all words; a number alone means a channel."""
+    return [shot for shot, known in zip(index["shots"], index["photos"], strict=True) if _has(known, text)]
+
+
+def _classes(index: Index, text: str) -> list[list[Any]]:
+    return [row for row in index["classes"] if _has(row[0].lower(), text)]
+
+
+def _has(known: str, text: str) -> bool:
+    words = text.lower().split()
+    numbers = all(word.isascii() and word.isdigit() for word in words)
+    return not numbers and ":" not in text and all(word in known for word in words)
 
 
 def _named(index: Index, text: str) -> list[tuple[list[Any], int]]:

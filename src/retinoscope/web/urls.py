@@ -6,12 +6,14 @@ special in a URL or on a disk as `~2F`: percent signs would be decoded by one se
 
 import hashlib
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 HOME = ""
 SEARCH = "search"
 STATIC = "_static/"
 MEDIA = "_store/"
+PHOTOS = "_photos/"
+CLASSES = "_classes/"
 INDEX = "index.html"
 
 _PLAIN = re.compile(r"[A-Za-z0-9.,@+=_-]")
@@ -34,6 +36,14 @@ def _escape(character: str) -> str:
     return "".join(f"~{byte:02X}" for byte in character.encode()) or "~"
 
 
+def name_of(segment: str) -> str:
+    """The name that a segment stands for, where it was not cut; what is no segment stays as it is."""
+    if "%" in segment:
+        return segment
+    escaped = re.sub(r"(?:~[0-9A-F]{2})+", lambda found: "%" + found[0][1:].replace("~", "%"), segment)
+    return unquote(escaped, errors="replace")
+
+
 def network(name: str) -> str:
     """The page of a network, relative to the explorer's root."""
     return f"{segment(name)}/"
@@ -47,6 +57,16 @@ def layer(network_name: str, name: str) -> str:
 def unit(network_name: str, layer_name: str, channel: int) -> str:
     """The page of a unit, relative to the explorer's root."""
     return f"{layer(network_name, layer_name)}{channel}/"
+
+
+def photo(id: str) -> str:
+    """The page of a photo, relative to the explorer's root; no segment of a name begins with an underscore."""
+    return f"{PHOTOS}{segment(id)}/"
+
+
+def label(name: str) -> str:
+    """The page of a class of photos, relative to the explorer's root."""
+    return f"{CLASSES}{segment(name)}/"
 
 
 def media(file: str) -> str:

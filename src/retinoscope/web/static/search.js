@@ -17,7 +17,37 @@
     const shown = matches.slice(0, index.limit), total = matches.length;
     const more = total > shown.length ? `, the first ${shown.length} shown` : "";
     found.textContent = `${total.toLocaleString("en")} ${total === 1 ? "unit" : "units"}${more}`;
+    besides(query);
     document.getElementById("results").replaceChildren(...shown.map(([unit, photos]) => card(unit, photos)));
+  }
+
+  function besides(query) {
+    const words = query.toLowerCase().split(/\s+/);
+    const reads = !query.includes(":") && !words.every((word) => /^\d+$/.test(word));
+    const has = (known) => reads && words.every((word) => known.includes(word));
+    const photos = index.shots.filter((_, i) => has(index.photos[i]));
+    const classes = index.classes.filter(([label]) => has(label.toLowerCase()));
+    document.getElementById("classes").hidden = !classes.length;
+    for (const [label, url, count] of classes.slice(0, index.shown)) {
+      const link = make("a", "", `${label} `);
+      link.href = `${url}index.html`;
+      link.append(make("span", "quiet", count.toLocaleString("en")));
+      document.getElementById("classes").append(link, " ");
+    }
+    document.getElementById("photos").hidden = !photos.length;
+    const shown = photos.slice(0, index.shown), more = photos.length > shown.length ? `, the first ${shown.length} shown` : "";
+    const total = photos.length.toLocaleString("en");
+    document.getElementById("photos-found").textContent = `${total} ${photos.length === 1 ? "photo" : "photos"}${more}`;
+    document.querySelector("#photos .shots").replaceChildren(...shown.map(shot));
+  }
+
+  function shot([name, url, file]) {
+    const item = make("li"), link = make("a"), image = make("img", "square");
+    Object.assign(link, { href: `${url}index.html`, title: name });
+    Object.assign(image, { loading: "lazy", src: file, alt: name });
+    link.append(image);
+    item.append(link);
+    return item;
   }
 
   function named(text) {
