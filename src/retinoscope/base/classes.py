@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-
 LEVEL = 0.05
 """How rare a share must be under chance to be told."""
 
@@ -28,9 +27,9 @@ class Census:
 class ClassCount:
     """One label among a unit's examples.
 
-    `count` of the examples have it, the `share` of them; `base` is its share of all photos, `lift` share / base; `p` the
-    chance that as many examples drawn at random from all photos hold the label as often, or more often. `strongest` is
-    the largest score of its examples, `place` that example's, from 1. `telling` says that this would be rare even for the
+    `count` of the examples have it, which is the `share` of them; `base` is its share of all photos, `lift` is share /
+    base; `p` the chance that as many photos drawn at random hold the label as often, or more often. `strongest` is the
+    largest score of its examples, `place` that example's, from 1. `telling` says that this would be rare even for the
     best of all labels: p times the number of labels is at most LEVEL.
     """
 

@@ -5,6 +5,7 @@ line and exits with status 2; the explorer answers 404 or 400. Any other excepti
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -58,5 +59,15 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> Unkno
 
 
 def nearest(name: str, names: Sequence[str], count: int = 5) -> list[str]:
-    """The names that look most like one; the first of all in order where none does."""
-    return difflib.get_close_matches(name, names, n=count, cutoff=0.4) or sorted(names)[:count]
+    """The names that look most like one, or that have a word like it; the first of all in order where none does."""
+    close = difflib.get_close_matches(name, names, n=count, cutoff=0.4)
+    return (close or _with_words_like(name, names) or sorted(names))[:count]
+
+
+def _with_words_like(name: str, names: Sequence[str]) -> list[str]:
+    having: dict[str, list[str]] = {}
+    for known in names:
+        for word in re.split(r"[\W_]+", known.lower()):
+            having.setdefault(word, []).append(known)
+    close = difflib.get_close_matches(name.lower(), having, n=5, cutoff=0.7)
+    return list(dict.fromkeys(known for word in close for known in having[word]))

@@ -17,7 +17,7 @@ from retinoscope.cli.inputs import (
     split_names,
 )
 from retinoscope.cli.output import duration, progress, say
-from retinoscope.cli.scan import tell_skipped
+from retinoscope.cli.scan import tell_few, tell_skipped
 
 if TYPE_CHECKING:
     from retinoscope.jobs.plan import Job
@@ -55,6 +55,7 @@ def atlas(
     from retinoscope.store.database import Store
 
     network, images = load_model(model, weights, device), load_photos(photos, tiles)
+    tell_few(images, k)
     jobs = plan_atlas(
         network, images, layers=split_names(layers), k=k, recipe=recipe, size=size, steps=steps, seed=seed,
         pictures=pictures, kinds=split_names(kinds), facets=facets, backward=split_names(backward),

@@ -11,6 +11,7 @@ from retinoscope.cli.backproject import backproject
 from retinoscope.cli.correspond import correspond
 from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
+from retinoscope.cli.examples import examples
 from retinoscope.cli.export import export
 from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
@@ -41,7 +42,7 @@ def main(
 
 
 COMMANDS = (
-    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, atlas, serve, export,
+    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, atlas, examples, serve, export,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from retinoscope.base.errors import BadInputError
+from retinoscope.cli.examples import plain_classes, print_classes
 from retinoscope.cli.inputs import (
     AsJson,
     Device,
@@ -33,6 +35,7 @@ def scan(
     layers: LayerNames = "",
     unit: Annotated[list[str] | None, typer.Option(help="print this unit's examples; may come again")] = None,
     k: Annotated[int, typer.Option("--k", min=1, help="examples to keep per unit")] = 9,
+    classes: Annotated[bool, typer.Option("--classes", help="print the classes of the examples instead")] = False,
     out: Annotated[Path | None, typer.Option(help="save the scan as an .npz file")] = None,
     tiles: Tiles = False,
     weights: Weights = "default",
@@ -42,14 +45,17 @@ def scan(
     """Find the photos, and the place in each, that excite units most."""
     network = load_model(model, weights, device)
     units = _units(network, unit or [])
-    chosen = _layers(network, split_names(layers), units)
-    found = scan_parts(network, load_photos(photos, tiles), chosen, k)
+    chosen, images = _layers(network, split_names(layers), units), load_photos(photos, tiles)
+    tell_few(images, k)
+    found = scan_parts(network, images, chosen, k)
     if out is not None:
         found.save(out)
     shown = units or [_strongest(found, name) for name in chosen]
-    rows = [{"unit": str(one), "examples": [_plain(example) for example in found.top(one)]} for one in shown]
+    rows = [_row(found, one) for one in shown]
     if as_json:
         print_json({"network": network.name, "items": found.count, "layers": chosen, "units": rows})
+    elif classes:
+        _print_classes(rows)
     else:
         _print(found, rows, whole=bool(units))
 
@@ -105,10 +111,28 @@ def _strongest(found: "Scan", layer: str) -> "Unit":
     return max(units, key=lambda unit: found.extremes(unit)[1])
 
 
+def tell_few(photos: "ImageSet", k: int) -> None:
+    """Say when more examples are asked for than there are photos."""
+    if k > (count := len(photos.photos)):
+        say(f"{k} examples of each unit are asked for, and there are {count} photos: each unit has at most {count}")
+
+
+def _row(found: "Scan", unit: "Unit") -> dict[str, Any]:
+    examples = [_plain(example) for example in found.top(unit)]
+    return {"unit": str(unit), "examples": examples, **plain_classes(found.classes(unit))}
+
+
+def _print_classes(rows: list[dict[str, Any]]) -> None:
+    if not any(row["classes"] for row in rows):
+        raise BadInputError("these photos have no classes: a photo's class is the name of its first sub-folder")
+    print_classes([(row["unit"], row["classes"], row["counted"]) for row in rows])
+
+
 def _plain(example: "Example") -> dict[str, Any]:
     box = {edge: round(value, 2) for edge, value in asdict(example.box).items()}
     return {
         "photo": example.item.photo,
+        "label": example.item.label,
         "item": example.item.id,
         "score": example.score,
         "y": example.y,

@@ -1,6 +1,6 @@
 """What a job gives: records, files, and how far it is."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from retinoscope.store.records import Record
@@ -16,7 +16,7 @@ class Outcome:
     records: list[Record] = field(default_factory=list)
     files: Iterable[tuple[str, bytes]] = ()
     spent: tuple[str, ...] = ()
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: Sequence[tuple[str, str]] = ()
 
 
 Run = Generator[float, None, Outcome]

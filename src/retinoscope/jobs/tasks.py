@@ -123,7 +123,17 @@ def _merge_scan(job: MergeScan, context: Context) -> Run:
     records += [_photo_record(photo, context.photos) for photo in photos]
     if found.seen is not None:  # None in a shard that an older version left
         records.append(census_record(job.scanning.images, found.census))
-    return Outcome(records, ((photo_file(photo.id), stored_copy(photo)) for photo in photos), tuple(names))
+    skipped: list[tuple[str, str]] = []
+    return Outcome(records, _copies(photos, skipped), tuple(names), skipped)
+
+
+def _copies(photos: Sequence[Photo], skipped: list[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
+    """The stored copies; of a photo that was removed since it was scanned there is none, and `skipped` says so."""
+    for photo in photos:
+        try:
+            yield photo_file(photo.id), stored_copy(photo)
+        except BadPhotosError as error:
+            skipped.append((photo.id, str(error)))
 
 
 def _scan_provenance(job: MergeScan, model: Model) -> Provenance:

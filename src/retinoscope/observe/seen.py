@@ -40,7 +40,7 @@ def merge(a: Seen, b: Seen) -> Seen:
     """The photos of both, each once: two parts may have seen tiles of one photo."""
     names = sorted({*a.names, *b.names})
     keys, kinds = torch.cat([a.keys, b.keys]), torch.cat([_renamed(part, names) for part in (a, b)])
-    both, place = keys.unique(return_inverse=True)
+    both, place = torch.unique(keys, return_inverse=True)
     return Seen(both, torch.empty(len(both), dtype=kinds.dtype).index_copy(0, place, kinds), tuple(names))
 
 

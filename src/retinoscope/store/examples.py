@@ -14,11 +14,12 @@ from typing import Any, Protocol
 
 from retinoscope.base.boxes import Box
 from retinoscope.base.classes import Census, ClassCount, Classes, classes
-from retinoscope.base.errors import BadInputError, StoreError, unknown
-from retinoscope.base.units import Unit
+from retinoscope.base.errors import BadInputError, BadUnitError, StoreError, unknown
+from retinoscope.base.units import Unit, check_channel
 from retinoscope.store import census
 
-_UNITS = "network, layer, channel"
+_UNIT = "network, layer, channel"
+_E_UNIT = "e.network, e.layer, e.channel"
 
 
 class Source(Protocol):
@@ -74,7 +75,7 @@ def find_photo(store: Source, text: str) -> str:
     """
     if _rows(store, "SELECT 1 FROM photo WHERE id = ?", text):
         return text
-    ids = [id for (id,) in _rows(store, "SELECT id FROM photo ORDER BY id")]
+    ids: list[str] = [id for (id,) in _rows(store, "SELECT id FROM photo ORDER BY id")]
     found = [id for id in ids if text and text.lower() in id.lower()]
     whole = [id for id in found if f"/{id}".lower().endswith(f"/{text}".lower())]
     if len(one := whole if len(whole) == 1 else found) == 1:
@@ -87,13 +88,26 @@ def find_photo(store: Source, text: str) -> str:
 
 def find_label(store: Source, text: str) -> str:
     """The class label that is that text, in any case; raises UnknownNameError with the nearest ones."""
-    labels = [label for (label,) in _rows(store, "SELECT DISTINCT label FROM photo WHERE label IS NOT NULL ORDER BY 1")]
+    query = "SELECT DISTINCT label FROM photo WHERE label IS NOT NULL ORDER BY 1"
+    labels: list[str] = [label for (label,) in _rows(store, query)]
     found = [label for label in labels if label == text] or [lab for lab in labels if lab.lower() == text.lower()]
     if not labels:
         raise unknown("class", text, [], "No photo of this store has a label: labels are the names of class folders")
     if not found:
-        raise unknown("class of this store's photos", text, labels)
+        raise unknown("class of photos in this store", text, labels)
     return found[0]
+
+
+def find_unit(store: Source, network: str, unit: Unit) -> Unit:
+    """The unit itself, if the store has examples of it; raises UnknownNameError or BadUnitError."""
+    names = [layer for owner, layer in _places(store) if owner == network]
+    if unit.layer not in names:
+        raise unknown(f"layer of {network} with examples", unit.layer, names)
+    query = "SELECT channels FROM layer WHERE network = ? AND name = ?"
+    check_channel(unit, _rows(store, query, network, unit.layer)[0][0])
+    if unit.position is not None:
+        raise BadUnitError(f"a store keeps examples of whole channels; ask for '{unit.layer}:{unit.channel}'")
+    return unit
 
 
 def of_photo(
@@ -147,8 +161,8 @@ def of_class(
     Units with equally many are ordered by how high the class stands in them.
     """
     where, values = _where(store, network, layers)
-    units = f"SELECT {_UNITS} FROM example WHERE side = 'top' AND photo IN (SELECT id FROM photo WHERE label = ?)"
-    query = f"{_TOPS} AND {where} AND (e.network, e.layer, e.channel) IN ({units}) ORDER BY {_ordered()}, e.place"
+    having = f"SELECT {_UNIT} FROM example WHERE side = 'top' AND photo IN (SELECT id FROM photo WHERE label = ?)"
+    query = f"{_TOPS} AND {where} AND ({_E_UNIT}) IN ({having}) ORDER BY {_E_UNIT}, e.place"
     rows = _rows(store, query, *values, label)
     found = [hit for hit in _class_hits(store, rows, label) if hit.found.count >= least]
     order = _places(store)
@@ -161,10 +175,6 @@ _TOPS = (
     "SELECT e.network, e.layer, e.channel, e.score, e.provenance, p.label FROM example e "
     "JOIN photo p ON p.id = e.photo WHERE e.side = 'top'"
 )
-
-
-def _ordered() -> str:
-    return "e.network, e.layer, e.channel"
 
 
 def _class_hits(store: Source, rows: Iterable[sqlite3.Row], label: str) -> Iterable[ClassHit]:
@@ -208,14 +218,15 @@ def _match(store: Source, networks: list[str], patterns: Sequence[str]) -> list[
     for pattern in patterns:
         meant = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
         if not meant:
-            raise unknown("layer in this store", pattern, dict.fromkeys(names))
+            raise unknown("layer with examples in this store", pattern, dict.fromkeys(names))
         found |= dict.fromkeys(meant)
     return list(found)
 
 
 def _places(store: Source) -> dict[tuple[str, str], int]:
-    """Every layer's place: networks by name, each one's layers in call order."""
-    rows = _rows(store, "SELECT network, name FROM layer ORDER BY network, place")
+    """The place of every layer that has examples: networks by name, each one's layers in call order."""
+    having = "EXISTS (SELECT 1 FROM example e WHERE e.network = l.network AND e.layer = l.name)"
+    rows = _rows(store, f"SELECT network, name FROM layer l WHERE {having} ORDER BY network, place")
     return {(network, name): place for place, (network, name) in enumerate(rows)}
 
 

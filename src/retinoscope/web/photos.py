@@ -38,6 +38,7 @@ def photo(db: View, name: str) -> Page:
         "picture": urls.media(row["file"]),
         "total": len(hits),
         "layers": layers,
+        "each": EACH,
         "units": [_hit(hit, row, pictures) for hit in shown],
     }
     return Page("photo.html", urls.photo(id), id, data)
@@ -56,9 +57,7 @@ def _unit(hit: Hit | ClassHit) -> Row:
     return {"network": hit.network, "layer": hit.layer, "text": hit.unit, "url": url}
 
 
-def _by_unit(
-    db: View, hits: Sequence[Hit | ClassHit], ask: Callable[[View, str, str], dict[int, Row]]
-) -> Pictures:
+def _by_unit(db: View, hits: Sequence[Hit | ClassHit], ask: Callable[[View, str, str], dict[int, Row]]) -> Pictures:
     """What a query of one layer gives by channel, for all layers that come."""
     layers = {(hit.network, hit.layer) for hit in hits}
     return {(*key, channel): row for key in layers for channel, row in ask(db, *key).items()}
@@ -90,6 +89,7 @@ def label(db: View, name: str) -> Page:
         "photos": [_shot(row) for row in shots[:SHOTS]],
         "total": len(hits),
         "layers": layers,
+        "each": EACH,
         "units": [_class_hit(hit, thumbs[hit.network, hit.layer, hit.channel]) for hit in shown],
     }
     return Page("class.html", urls.label(text), text, data)
@@ -113,7 +113,8 @@ def _find_photo(db: View, name: str) -> str:
     try:
         return examples.find_photo(db, id)
     except (UnknownNameError, BadInputError) as error:
-        near = nearest(id, [row["id"] for row in queries.photos(db)])
+        ids = [row["id"] for row in queries.photos(db)]
+        near = [one for one in ids if id.lower() in one.lower()][:5] or nearest(id, ids)
         raise MissingPageError(str(error), [(one, urls.photo(one)) for one in near]) from error
 
 

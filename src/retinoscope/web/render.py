@@ -13,7 +13,6 @@ from markupsafe import Markup
 from retinoscope.web import geometry, urls
 from retinoscope.web.pages import Page
 
-
 SPOTS = 6
 """Patches marked on a photo."""
 

@@ -27,8 +27,8 @@ Index = dict[str, Any]
 def build(db: View) -> Index:
     """All that search looks through: `layers`, `units`, `photos`, `shots` and `classes` as short rows.
 
-    A unit is [layer, channel, [photos], thumb], where thumb is the address of a picture, or a patch, or null. Of a photo
-    `photos` has the words in lower case, and `shots` [name, address, picture]; a class is [label, address, photos].
+    A unit is [layer, channel, [photos], thumb], where thumb is the address of a picture, or a patch, or null. `photos`
+    has each photo's words in lower case, and `shots` [name, address, picture]; a class is [label, address, photos].
     """
     layers: list[dict[str, Any]] = []
     units: dict[tuple[str, str, int], list[Any]] = {}

@@ -28,6 +28,20 @@
     location.href = link.href;
   });
 
+  // A photo may have vanished before the atlas could keep a copy, or its copy from the store: its file's name is told.
+  const gone = (image) => {
+    const frame = image instanceof HTMLImageElement && image.closest(".square:not(img), .photo");
+    if (!frame) return;
+    const note = document.createElement("span");
+    note.className = "why";
+    note.textContent = `${decodeURIComponent(image.src).split("/_store/")[1]} is not in the store`;
+    frame.classList.add("none", "gone");
+    if (frame.matches("a")) frame.setAttribute("aria-label", image.alt);
+    frame.replaceChildren(...(frame.matches(".photo:not(.large)") ? [] : [note]));
+  };
+  document.addEventListener("error", (event) => gone(event.target), true);
+  for (const image of document.images) if (image.complete && !image.naturalWidth && image.currentSrc) gone(image);
+
   const grid = $("grid");
   if (grid && $("tools")) browse(grid);
   if ($("permalink")) unit();
