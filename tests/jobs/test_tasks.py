@@ -1,6 +1,7 @@
 """What each job makes is what `scan` and `render` say."""
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from retinoscope.jobs.tasks import Context, run, stored_copy
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import wrap
 from retinoscope.observe.scan import scan
+from retinoscope.store.files import photo_file
 from retinoscope.store.records import (
     ExampleRecord,
     HistogramRecord,
     LayerRecord,
+    MetaRecord,
     NetworkRecord,
     NoteRecord,
     PhotoRecord,
@@ -113,6 +116,24 @@ def test_skipped_photos_are_told(context: Context, jobs: list[Job], images: Imag
     file.write_bytes(file.read_bytes()[:200])
     shard = next(job for job in jobs if isinstance(job, ScanShard))
     assert [name for name, _ in outcome(shard, context).skipped] == [images.photos[0].id]
+
+
+def test_a_photo_removed_since_it_was_scanned_is_named(jobs: list[Job], context: Context, images: ImageSet) -> None:
+    whole = scanned(jobs, context)
+    gone = next(record.photo for record in whole.records if isinstance(record, ExampleRecord))
+    images.photo(gone).file.unlink()
+    made = outcome(next(job for job in jobs if isinstance(job, MergeScan)), context)
+    kept = dict(made.files)
+    assert kept.keys() == dict(whole.files).keys() - {photo_file(gone)}
+    ((name, reason),) = made.skipped
+    assert (name, "no such file" in reason) == (gone, True)
+    assert made.records == whole.records  # what was found, and where, stays
+
+
+def test_the_census_is_of_all_photos_seen(jobs: list[Job], context: Context, images: ImageSet) -> None:
+    (meta,) = [record for record in scanned(jobs, context).records if isinstance(record, MetaRecord)]
+    assert meta.key == f"photos {images.content_hash}"
+    assert json.loads(meta.value) == {"photos": 7, "labels": {"cats": 4, "dogs": 3}}
 
 
 def test_pictures_are_those_of_render(jobs: list[Job], context: Context) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from retinoscope.base.classes import Census
 from retinoscope.store import rows
+from retinoscope.store.census import census_record
 from retinoscope.store.connection import FILE, connect_writer
 from retinoscope.store.files import backward_file, photo_file, picture_file
 from retinoscope.store.records import (
@@ -34,13 +36,15 @@ RENDERED = Provenance(
 TRACED = Provenance("0.1.0", {"rule": "guided"}, None, "abc", "photos-hash", "cpu", "f32")
 SCANNED = Provenance("0.1.0", {"k": 9}, None, "abc", "photos-hash", "cpu", "f32")
 PHOTOS = (("zebra/one.jpg", "zebra", 120, 160), ("cat/two.jpg", "tabby cat", 160, 100), ("evil.jpg", EVIL, 90, 90))
+CENSUS = Census(300, {"zebra": 1, "tabby cat": 120, EVIL: 2})
+"""Of all photos that were scanned, the three above are examples."""
 
 
 def plant(folder: Path, units: int = 6) -> Path:
     """A store with two networks; the first has three layers with results and one without."""
     folder.mkdir(parents=True, exist_ok=True)
     connection = connect_writer(folder)
-    write(connection, [*_networks(units), *_photos(folder)])
+    write(connection, [*_networks(units), *_photos(folder), census_record("photos-hash", CENSUS)])
     for name in LAYERS:
         write(connection, _results(folder, name, units))
     if units > DEAD:

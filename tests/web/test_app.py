@@ -154,7 +154,17 @@ def test_a_missing_picture_says_why(client: TestClient) -> None:
     assert "dead ReLU" in client.get(f"/{urls.unit(NETWORK, LAYERS[0], 4)}").text
 
 
-@pytest.mark.parametrize("page", [UNIT, urls.layer(NETWORK, LAYERS[0]), "search?q=zebra", f"search?q={EVIL}"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        UNIT,
+        urls.layer(NETWORK, LAYERS[0]),
+        "search?q=zebra",
+        f"search?q={EVIL}",
+        urls.photo("evil.jpg"),
+        urls.label(EVIL),
+    ],
+)
 def test_everything_a_store_or_user_says_is_escaped(client: TestClient, page: str) -> None:
     text = client.get(f"/{page}").text
     assert "<script>alert" not in text

@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from retinoscope.store.files import photo_file
 from retinoscope.web import urls
 from retinoscope.web.export import export
-from tests.web.planted import LAYERS, NETWORK, ODD_NETWORK
+from tests.web.planted import LAYERS, NETWORK, ODD_NETWORK, plant
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 FLAGS += ["--disable-background-networking", "--disable-component-update"]
 UNIT = urls.unit(NETWORK, LAYERS[0], 1)
 TOUR = ["", urls.network(NETWORK), urls.network(ODD_NETWORK), urls.layer(NETWORK, LAYERS[0]), UNIT]
 TOUR += [urls.layer(NETWORK, LAYERS[2]), urls.unit(NETWORK, LAYERS[2], 2), urls.unit(NETWORK, LAYERS[0], 4)]
+TOUR += [urls.photo("zebra/one.jpg"), urls.photo("cat/two.jpg"), urls.label("zebra")]
 SIZES = {"phone": (390, 844), "laptop": (1366, 768)}
 
 
@@ -139,9 +141,9 @@ def test_search_of_an_export_answers_like_the_server(page: Page, site: str, expo
         page.keyboard.press("Enter")
         page.wait_for_url("**/search*")
         page.wait_for_load_state()
-        cards = page.locator("#results li a")
+        cards = page.locator("#results li a, #classes:not([hidden]) a, #photos:not([hidden]) a")
         links = [(link.get_attribute("href") or "").removesuffix(end) for link in cards.all()]
-        images = page.locator("#results img").evaluate_all("all => all.map(i => i.getAttribute('src'))")
+        images = page.locator("#results img, #photos img").evaluate_all("all => all.map(i => i.getAttribute('src'))")
         answers.append((links, cards.all_inner_texts(), images, page.locator("#found").inner_text()))
     assert answers[0] == answers[1]
 
@@ -253,3 +255,39 @@ def test_backward_pictures_stand_beside_patches_and_can_be_chosen(page: Page, si
     page.check("#rule-none")
     assert first.is_visible()
     assert not page.locator(".back:visible").count()
+
+
+def test_units_of_a_photo_can_be_of_one_layer_and_show_their_patch(page: Page, site: str, exported: Path) -> None:
+    for address in (
+        f"{site}{urls.photo('zebra/one.jpg')}",
+        (exported / urls.photo("zebra/one.jpg")).as_uri() + "/index.html",
+    ):
+        page.goto(address)
+        assert page.locator("#hits > li:visible").count() == 9
+        page.select_option("#hit-layer", label=f"{LAYERS[1]} (3)")
+        assert page.locator("#hits > li:visible b").all_inner_texts() == [f"{LAYERS[1]}:{n}" for n in (0, 2, 4)]
+        assert page.locator("#hit-count").inner_text() == "3 units"
+        assert page.locator("#hit-box").is_hidden()
+        page.locator("#hits > li:visible a").first.focus()
+        box, whole = page.locator("#hit-box").bounding_box(), page.locator(".large").bounding_box()
+        assert box is not None
+        assert whole is not None
+        assert box["width"] / whole["width"] == pytest.approx(40 / 160, abs=0.02)
+        assert (box["y"] - whole["y"]) / whole["height"] == pytest.approx(10 / 120, abs=0.02)
+    page.goto(f"{site}{urls.label('zebra')}?layer={NETWORK}/{LAYERS[0]}")
+    assert page.locator("#hits > li:visible b").all_inner_texts() == [f"{LAYERS[0]}:{n}" for n in (0, 2, 4)]
+
+
+def test_a_photo_whose_copy_is_gone_is_named(browser: Browser, tmp_path: Path) -> None:
+    store = plant(tmp_path / "store", units=3)
+    (store / photo_file("zebra/one.jpg")).unlink()
+    export(store, tmp_path / "site")
+    page = browser.new_page()
+    page.goto((tmp_path / "site" / urls.unit(NETWORK, LAYERS[0], 0)).as_uri() + "/index.html")
+    note = page.locator(".examples .square.gone").first
+    note.wait_for()
+    assert note.inner_text() == "photos/zebra/one.jpg.jpg is not in the store"
+    page.locator(".examples a.photo.gone").first.click()
+    page.locator(".large.gone").wait_for()
+    assert page.locator("h1").inner_text() == "zebra/one.jpg"
+    page.close()

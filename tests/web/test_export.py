@@ -33,7 +33,9 @@ class Links(HTMLParser):
 
 def test_every_link_of_every_page_leads_to_a_file(tree: Path) -> None:
     pages = list(tree.rglob("*.html"))
-    assert len(pages) == 2 + 2 + 3 + 3 * 5  # home and search, networks, layers, units with results
+    assert (
+        len(pages) == 2 + 2 + 3 + 3 * 5 + 3 + 3
+    )  # home, search, networks, layers, units with results, photos, classes
     for page in pages:
         parser = Links()
         parser.feed(page.read_text(encoding="utf-8"))

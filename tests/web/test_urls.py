@@ -36,6 +36,13 @@ def test_segments_are_distinct_and_safe_everywhere() -> None:
     assert urls.segment("blocks.3.0") == "blocks.3.0"
 
 
+def test_names_are_read_back_from_their_segments() -> None:
+    for name in NAMES:
+        if 0 < len(name) <= 100:
+            assert urls.name_of(urls.segment(name)) == name
+    assert urls.name_of("100%25") == "100%25"
+
+
 @pytest.mark.parametrize("page", ["", "search", "net/", "net/layer/", "net/layer/21/"])
 @pytest.mark.parametrize("target", ["", "net/", "net/layer/21/", "_static/style.css"])
 def test_relative_links_lead_where_a_browser_follows_them(page: str, target: str) -> None:

@@ -102,7 +102,7 @@ def _class_hit(hit: "ClassHit") -> dict[str, Any]:
 def plain_classes(found: Classes) -> dict[str, Any]:
     """A unit's classes as JSON has them."""
     body = asdict(found)
-    rows = body.pop("rows")
+    rows = list(body.pop("rows"))
     return {"classes": rows, "counted": body}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from retinoscope.base.boxes import Box
 from retinoscope.base.classes import Census, ClassCount, Classes, classes
@@ -22,6 +22,7 @@ _UNIT = "network, layer, channel"
 _E_UNIT = "e.network, e.layer, e.channel"
 
 
+@runtime_checkable
 class Source(Protocol):
     """A store that is open, for reading or writing."""
 
