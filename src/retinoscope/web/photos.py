@@ -26,7 +26,7 @@ SHOTS = 24
 def photo(db: View, name: str) -> Page:
     """A photo: the units that have it among their top examples, and its patches; `name` is its segment, id, or part."""
     id = _find_photo(db, name)
-    (row,) = [row for row in queries.photos(db) if row["id"] == id]
+    row = _rows(db)[id]
     hits = examples.of_photo(db, id)
     shown, layers = _first_of_each(db, hits)
     pictures = _by_unit(db, shown, queries.pictures)
@@ -60,7 +60,8 @@ def _unit(hit: Hit | ClassHit) -> Row:
 def _by_unit(db: View, hits: Sequence[Hit | ClassHit], ask: Callable[[View, str, str], dict[int, Row]]) -> Pictures:
     """What a query of one layer gives by channel, for all layers that come."""
     layers = {(hit.network, hit.layer) for hit in hits}
-    return {(*key, channel): row for key in layers for channel, row in ask(db, *key).items()}
+    rows = {key: db.keep((ask.__name__, *key), lambda key=key: ask(db, *key)) for key in layers}  # type: ignore[misc]
+    return {(*key, channel): row for key, found in rows.items() for channel, row in found.items()}
 
 
 def _first_of_each(db: View, hits: Sequence[H]) -> tuple[list[H], list[Row]]:
@@ -107,15 +108,20 @@ def _shot(row: Row) -> Row:
 
 def _find_photo(db: View, name: str) -> str:
     """The photo of that segment, id, or part of an id."""
-    id = urls.name_of(name)
-    if urls.segment(id) != name:  # too long to be read back, or no segment
-        id = next((row["id"] for row in queries.photos(db) if urls.segment(row["id"]) == name), id)
+    rows = _rows(db)
+    id = next((one for one in (name, urls.name_of(name)) if one in rows), None)
+    if id is not None:
+        return id
+    id = next((one for one in rows if urls.segment(one) == name), urls.name_of(name))
     try:
         return examples.find_photo(db, id)
     except (UnknownNameError, BadInputError) as error:
-        ids = [row["id"] for row in queries.photos(db)]
-        near = [one for one in ids if id.lower() in one.lower()][:5] or nearest(id, ids)
+        near = [one for one in rows if id.lower() in one.lower()][:5] or nearest(id, list(rows))
         raise MissingPageError(str(error), [(one, urls.photo(one)) for one in near]) from error
+
+
+def _rows(db: View) -> dict[str, Row]:
+    return db.keep(("photos by id",), lambda: {row["id"]: row for row in queries.photos(db)})
 
 
 def _find_label(db: View, name: str) -> str:
