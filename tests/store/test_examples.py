@@ -41,7 +41,9 @@ def unit_rows(network: str, layer: str, channel: int) -> list[ExampleRecord]:
     rows = [("top", place, photo, score) for place, (photo, score) in enumerate(zip(photos, scores, strict=True), 1)]
     rows += [("bottom", place, sorted(LABELS)[place], -1.0) for place in (1, 2)]
     return [
-        ExampleRecord(network, layer, channel, side, place, photo, photo, float(score), 1, 2, 3, 4, 5 + place, 6, SCANNED)  # type: ignore[arg-type]
+        ExampleRecord(
+            network, layer, channel, side, place, photo, photo, float(score), 1, 2, 3, 4, 5 + place, 6, SCANNED,  # type: ignore[arg-type]
+        )
         for side, place, photo, score in rows
     ]  # fmt: skip
 
@@ -144,9 +146,9 @@ def test_names_of_photos_and_classes(store: Store) -> None:
     assert examples.find_label(store, "bee") == "Bee"
     with pytest.raises(BadInputError, match=r"'2.jpg' is in the names of 3 photos: Bee/2.jpg, ant/2.jpg, cat/2.jpg"):
         examples.find_photo(store, "2.jpg")
-    with pytest.raises(UnknownNameError, match="nearest: plain two.jpg"):
+    with pytest.raises(UnknownNameError, match=r"nearest: plain two\.jpg"):
         examples.find_photo(store, "plian two.png")
-    with pytest.raises(UnknownNameError, match="nearest: plain one.jpg, plain two.jpg"):
+    with pytest.raises(UnknownNameError, match=r"nearest: plain one\.jpg, plain two\.jpg"):
         examples.find_photo(store, "plane")
     with pytest.raises(UnknownNameError, match="14 known"):
         examples.find_photo(store, "")

@@ -55,12 +55,12 @@ def atlas(
     from retinoscope.store.database import Store
 
     network, images = load_model(model, weights, device), load_photos(photos, tiles)
-    tell_few(images, k)
     jobs = plan_atlas(
         network, images, layers=split_names(layers), k=k, recipe=recipe, size=size, steps=steps, seed=seed,
         pictures=pictures, kinds=split_names(kinds), facets=facets, backward=split_names(backward),
     )  # fmt: skip
     with Store.create(store) as open_store:
+        tell_few(images, k)
         try:
             skipped, seconds = _run(jobs, Context(network, images, lambda name: store / name), open_store)
         except KeyboardInterrupt:

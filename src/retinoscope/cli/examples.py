@@ -128,18 +128,18 @@ def _head(found: Found) -> str:
     return f"{units} {what} among their strongest"
 
 
-def _photo_columns(row: dict[str, Any]) -> dict[str, str]:
+def _photo_columns(row: dict[str, Any]) -> dict[str, object]:
     share = "-" if row["share_of_best"] is None else f"{row['share_of_best']:.0%}"
     return {"unit": row["unit"], "rank": row["rank"], "activation": f"{row['score']:.4g}", "of its best": share}
 
 
-def _unit_columns(row: dict[str, Any]) -> dict[str, str]:
+def _unit_columns(row: dict[str, Any]) -> dict[str, object]:
     numbers = _photo_columns(row)
     del numbers["unit"]
     return numbers | {"photo": row["photo"]}
 
 
-def _class_columns(row: dict[str, Any]) -> dict[str, str]:
+def _class_columns(row: dict[str, Any]) -> dict[str, object]:
     return {
         "unit": row["unit"],
         "examples": f"{row['count']} of {row['examples']}",

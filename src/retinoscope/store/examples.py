@@ -119,14 +119,13 @@ def of_photo(
     Of all networks or one; of the `layers` that any name or pattern (`blocks.*`) means; at most so low a `rank`.
     """
     where, values = _where(store, network, layers)
-    # Without being told, SQLite looks through all examples of the network.
-    query = f"{_HITS.format('INDEXED BY example_by_photo')} WHERE e.side = 'top' AND e.photo = ? AND {where} AND e.place <= ?"
-    found = [_hit(row) for row in _rows(store, query, photo, *values, _MANY if rank is None else rank)]
+    # Without being told so, SQLite looks through all examples of the network.
+    hits = _HITS.format("INDEXED BY example_by_photo")
+    rows = _rows(store, f"{hits} WHERE e.side = 'top' AND e.photo = ? AND {where}", photo, *values)
+    found = [_hit(row) for row in rows if rank is None or row["place"] <= rank]
     order = _places(store)
     return sorted(found, key=lambda hit: (hit.rank, -(hit.share or 0), order[hit.network, hit.layer], hit.channel))
 
-
-_MANY = 2**31
 
 _HITS = (
     "SELECT e.*, p.label, (SELECT score FROM example b WHERE b.network = e.network AND b.layer = e.layer AND "
@@ -143,10 +142,9 @@ def _hit(row: sqlite3.Row) -> Hit:
 
 def of_unit(store: Source, network: str, unit: Unit) -> list[Hit]:
     """A unit's top examples, the strongest first; none for a unit that was not scanned."""
-    query = (
-        f"{_HITS.format('')} WHERE e.side = 'top' AND e.network = ? AND e.layer = ? AND e.channel = ? ORDER BY e.place"
-    )
-    return [_hit(row) for row in _rows(store, query, network, unit.layer, unit.channel)]
+    where = "e.side = 'top' AND e.network = ? AND e.layer = ? AND e.channel = ? ORDER BY e.place"
+    rows = _rows(store, f"{_HITS.format('')} WHERE {where}", network, unit.layer, unit.channel)
+    return [_hit(row) for row in rows]
 
 
 def classes_of_unit(store: Source, network: str, unit: Unit) -> Classes:
