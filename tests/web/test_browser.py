@@ -4,6 +4,7 @@ import http.server
 import os
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -278,11 +279,14 @@ def test_units_of_a_photo_can_be_of_one_layer_and_show_their_patch(page: Page, s
     assert page.locator("#hits > li:visible b").all_inner_texts() == [f"{LAYERS[0]}:{n}" for n in (0, 2, 4)]
 
 
-def test_a_photo_whose_copy_is_gone_is_named(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True])  # whether the script comes after the pictures have failed
+def test_a_photo_whose_copy_is_gone_is_named(browser: Browser, tmp_path: Path, late: bool) -> None:
     store = plant(tmp_path / "store", units=3)
     (store / photo_file("zebra/one.jpg")).unlink()
     export(store, tmp_path / "site")
     page = browser.new_page()
+    if late:
+        page.route("**/explorer.js", lambda route: (time.sleep(0.5), route.continue_()))
     page.goto((tmp_path / "site" / urls.unit(NETWORK, LAYERS[0], 0)).as_uri() + "/index.html")
     note = page.locator(".examples .square.gone").first
     note.wait_for()

@@ -40,7 +40,7 @@
     frame.replaceChildren(...(frame.matches(".photo:not(.large)") ? [] : [note]));
   };
   document.addEventListener("error", (event) => gone(event.target), true);
-  for (const image of document.images) if (image.complete && !image.naturalWidth && image.currentSrc) gone(image);
+  for (const image of [...document.images]) if (image.complete && !image.naturalWidth) gone(image);
 
   const grid = $("grid");
   if (grid && $("tools")) browse(grid);
