@@ -124,8 +124,8 @@ def _octave(name: str, what: str, steps: int, *corrections: Correction) -> Recip
 def vivid(batch: int, size: int) -> Fourier:
     """A Fourier canvas that falls off a little faster, f ** -1.1: stronger colours and shapes at the same scores.
 
-    Its mean colour moves four times as fast. Channels of early layers that answer to even colour, black or red, else end
-    before they get there (up to 1.6 times the score); at eight times deeper ones get black pictures.
+    Its mean colour moves four times as fast: channels of early layers that answer to even colour, black or red, else
+    end before they get there (up to 1.6 times the score); at eight times some deeper ones get black pictures.
     """
     return Fourier(batch, size, decay=1.1, mean=4.0)
 
