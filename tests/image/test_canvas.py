@@ -25,6 +25,18 @@ def test_scale_has_the_published_range() -> None:
     assert weights.min() == pytest.approx(181.0, abs=0.1)
 
 
+def test_the_mean_colour_has_a_weight_of_its_own() -> None:
+    plain, strong = spectrum.scale(32, 48, 1.1), spectrum.scale(32, 48, 1.1, mean=4.0)
+    ratio = strong / plain
+    assert ratio[0, 0] == 4.0
+    ratio[0, 0] = 1.0
+    assert (ratio == 1.0).all()
+    canvas = Fourier(1, 32, decay=1.1, mean=4.0)
+    with torch.no_grad():
+        canvas.coefficients[0, 0, 0, 0, 0] = 0.5
+    assert torch.allclose(canvas.planes()[0, 0], torch.tensor(0.5 * 4.0 * 32**1.1 / 32 / 4))
+
+
 def test_frequencies_equal_numpys() -> None:
     fy, fx = np.fft.fftfreq(33)[:, None], np.fft.rfftfreq(47)[None]
     assert np.allclose(spectrum.frequencies(33, 47).numpy(), np.sqrt(fy**2 + fx**2), atol=1e-15)

@@ -9,7 +9,8 @@ from PIL import Image
 
 from retinoscope.data import cuts
 from retinoscope.data.imageset import ImageSet
-from retinoscope.jobs.plan import Job, plan_atlas
+from retinoscope.jobs.job import Job
+from retinoscope.jobs.plan import plan_atlas
 from retinoscope.jobs.tasks import Context
 from retinoscope.network.model import Model
 from retinoscope.store.database import Store

@@ -14,8 +14,9 @@ from retinoscope.image.codec import to_image
 from retinoscope.image.patches import whole_pixels
 from retinoscope.jobs import plan
 from retinoscope.jobs.backward import shown
+from retinoscope.jobs.job import BackwardChunk, Job, MergeScan, task_of
 from retinoscope.jobs.local import pending
-from retinoscope.jobs.plan import BackwardChunk, Job, MergeScan, plan_atlas, task_of
+from retinoscope.jobs.plan import plan_atlas
 from retinoscope.jobs.tasks import Context
 from retinoscope.network.model import Model
 from retinoscope.network.wrap import wrap

@@ -10,8 +10,9 @@ import pytest
 from retinoscope.base.errors import StoreError
 from retinoscope.data.imageset import ImageSet
 from retinoscope.jobs import local
+from retinoscope.jobs.job import Job
 from retinoscope.jobs.local import Progress, pending, run_all
-from retinoscope.jobs.plan import Job, plan_atlas
+from retinoscope.jobs.plan import plan_atlas
 from retinoscope.jobs.tasks import Context
 from retinoscope.network.model import Model
 from retinoscope.store import files

@@ -10,7 +10,8 @@ from torch import nn
 from retinoscope.base.errors import BadInputError, UnknownNameError
 from retinoscope.data.imageset import ImageSet
 from retinoscope.image.codec import encode_png
-from retinoscope.jobs.plan import FacetChunk, Job, NegativeChunk, RenderChunk, plan_atlas, task_of
+from retinoscope.jobs.job import FacetChunk, Job, NegativeChunk, RenderChunk, task_of
+from retinoscope.jobs.plan import plan_atlas
 from retinoscope.jobs.tasks import Context
 from retinoscope.network.model import Model
 from retinoscope.network.record import record

@@ -6,9 +6,10 @@ import pytest
 
 from retinoscope.base.errors import UnknownNameError
 from retinoscope.data.imageset import ImageSet
-from retinoscope.jobs import plan
+from retinoscope.jobs import job as job_module
+from retinoscope.jobs.job import Describe, MergeScan, Relate, RenderChunk, ScanShard, task_of
 from retinoscope.jobs.layers import atlas_layers
-from retinoscope.jobs.plan import Describe, MergeScan, RenderChunk, ScanShard, find_layers, plan_atlas, task_of
+from retinoscope.jobs.plan import find_layers, plan_atlas
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import wrap
 from tests.jobs.conftest import write_photos
@@ -16,13 +17,13 @@ from tests.samples import tiny_module
 
 
 def test_order_and_cover(tiny: Model, images: ImageSet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "SHARD", 10)
+    monkeypatch.setattr(job_module, "SHARD", 10)
     jobs = plan_atlas(tiny, images, layers=["conv2", "conv1"])
     kinds = [type(job) for job in jobs]
-    assert kinds == sorted(kinds, key=[Describe, ScanShard, MergeScan, RenderChunk].index)
+    assert kinds == sorted(kinds, key=[Describe, ScanShard, MergeScan, Relate, RenderChunk].index)
     shards = [job for job in jobs if isinstance(job, ScanShard)]
     assert [place for job in shards for place in range(job.start, job.stop)] == list(range(len(images)))
-    assert next(job for job in jobs if isinstance(job, MergeScan)).shards == shards
+    assert [job.shards for job in jobs if isinstance(job, MergeScan | Relate)] == [shards, shards]
     renders = [job for job in jobs if isinstance(job, RenderChunk)]
     units = [(job.layer, channel) for job in renders for channel in range(job.first, job.last + 1)]
     assert units == [("conv1", c) for c in range(8)] + [("conv2", c) for c in range(12)]
@@ -69,7 +70,7 @@ def test_fewer_pictures(tiny: Model, images: ImageSet) -> None:
     last = plan_atlas(tiny, images, layers=["conv1"], pictures=3)[-1]
     assert isinstance(last, RenderChunk)
     assert (last.first, last.last) == (0, 2)
-    assert isinstance(plan_atlas(tiny, images, pictures=0)[-1], MergeScan)
+    assert isinstance(plan_atlas(tiny, images, pictures=0)[-1], Relate)
 
 
 def test_classes_and_channels_get_the_recipe_suited_to_them(tiny: Model, images: ImageSet) -> None:

@@ -12,8 +12,9 @@ from torch import nn
 from retinoscope.base.units import Unit
 from retinoscope.data.imageset import ImageSet
 from retinoscope.image.codec import encode_png
+from retinoscope.jobs.job import Job, MergeScan, RenderChunk, ScanShard
 from retinoscope.jobs.outcome import Outcome
-from retinoscope.jobs.plan import Job, MergeScan, RenderChunk, ScanShard, plan_atlas
+from retinoscope.jobs.plan import plan_atlas
 from retinoscope.jobs.tasks import Context, run, stored_copy
 from retinoscope.network.model import Model
 from retinoscope.network.zoo import wrap
@@ -66,7 +67,7 @@ def scanned(jobs: list[Job], context: Context) -> Outcome:
 def test_examples_and_histograms_are_those_of_one_scan(
     jobs: list[Job], context: Context, images: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("retinoscope.jobs.plan.SHARD", 16)
+    monkeypatch.setattr("retinoscope.jobs.job.SHARD", 16)
     jobs = plan_atlas(context.model, images, layers=["conv1", "conv2"], k=2)
     assert sum(isinstance(job, ScanShard) for job in jobs) > 1
     made = scanned(jobs, context)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from retinoscope.base.errors import UnknownNameError
 from retinoscope.network.model import Model
 from retinoscope.network.preactivation import pre_activation
+from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
 from retinoscope.network.wrap import wrap
 from tests.samples import photos
@@ -56,7 +57,7 @@ def model() -> Model:
         ("stem.1", None),
         ("unit", "unit.norm"),
         ("unit.norm", None),
-        ("act#1", None),  # a residual sum, which no layer gives, although it lies in the convolution's memory
+        ("act#1", "act#1.input"),  # a residual sum: no layer gives it, although it lies in the convolution's memory
         ("act#2", "pool"),
         ("soft", "last"),
         ("pool", None),
@@ -68,7 +69,7 @@ def test_the_layer_before(model: Model, layer: str, before: str | None) -> None:
 
 
 def test_values_before_give_those_after(model: Model) -> None:
-    for layer in ("stem", "unit", "act#2"):
+    for layer in ("stem", "unit", "act#1", "act#2"):
         before = pre_activation(model, layer)
         assert before is not None
         with torch.no_grad(), record(model, [before, layer]) as trace:
@@ -79,7 +80,26 @@ def test_values_before_give_those_after(model: Model) -> None:
 
 def test_block_outputs_are_signed(lite0: Model) -> None:
     assert pre_activation(lite0, "blocks.3.0") is None
-    assert pre_activation(lite0, "bn1.act") is None  # its batch norm is no layer of its own
+
+
+def test_inside_a_batch_norm_with_an_activation(lite0: Model) -> None:
+    assert pre_activation(lite0, "bn1") == pre_activation(lite0, "bn1.act") == "bn1.act.input"
+    for network in (lite0, prepare(lite0, ["bn1.act.input"])):
+        with torch.no_grad(), record(network, ["bn1.act.input", "bn1"]) as trace:
+            network(photos(2, 32))
+        assert torch.equal(trace["bn1.act.input"].clamp(0, 6), trace["bn1"])
+        assert float(trace["bn1.act.input"].min()) < 0
+
+
+def test_an_input_is_a_layer_that_is_not_listed(model: Model) -> None:
+    layer, after = model.layers["act#1.input"], model.layers["act#1"]
+    assert "act#1.input" in model.layers
+    assert "act#1.input" not in list(model.layers)
+    assert (layer.side, layer.overwritten, layer.field, layer.size) == ("input", True, after.field, after.size)
+    with torch.no_grad(), record(model, ["last.input", "act#1"]) as trace:
+        model(photos(2, 12))
+    assert "last.input" in trace
+    assert torch.equal(trace["last.input"], trace["act#1"])
 
 
 def test_a_wrong_name_gives_the_nearest(model: Model) -> None:

@@ -23,6 +23,8 @@ from retinoscope.store.records import (
     PictureRecord,
     Provenance,
     Record,
+    StageRecord,
+    StepRecord,
 )
 
 ORIGIN = Provenance("0.1", {"recipe": "robust", "steps": 4}, 0, "abc", None, "cpu", "float32")
@@ -38,7 +40,9 @@ EXAMPLES = [EXAMPLE, replace(EXAMPLE, place=2, score=5.0), replace(EXAMPLE, side
 EXAMPLES += [replace(EXAMPLE, side="slightly negative", score=-0.2), replace(EXAMPLE, side="bottom", score=-1.0)]
 HISTOGRAM = HistogramRecord("net", "b", 3, (0.0, 1.0, 2.5), (4, 5), {"0.5": 0.75}, 0.0, 2.5, 0.8, ORIGIN)
 NOTE = NoteRecord("net", "b", 4, "optimised", "dead", ORIGIN)
-EVERYTHING: list[Record] = [NETWORK, *LAYERS, PHOTO, PICTURE, *EXAMPLES, HISTOGRAM, NOTE]
+STAGE = StageRecord("net", "early", 0, "b", "a", "trunk")
+STEP = StepRecord("net", "b", 3, "a", 1, "match", 5, 0.75, 0.005, 0.25, ORIGIN)
+EVERYTHING: list[Record] = [NETWORK, *LAYERS, PHOTO, PICTURE, *EXAMPLES, HISTOGRAM, NOTE, STAGE, STEP]
 
 
 def filled(folder: Path) -> Path:
@@ -58,6 +62,9 @@ def test_records_come_back_as_they_went_in(tmp_path: Path) -> None:
         assert store.histogram("net", "b", 3) == HISTOGRAM
         assert store.notes("net", "b") == [NOTE]
         assert store.contents("net") == {"b": (1, 1)}
+        assert store.stages("net") == [STAGE]
+        assert store.steps("net", "b", 3) == [STEP] == store.steps("net", "a", 1)
+        assert store.steps("net", "b", 1) == []
         assert store.done("k1")
         assert not store.done("k2")
 
@@ -84,6 +91,7 @@ def test_a_later_task_replaces_an_older_one_of_the_same_place(tmp_path: Path) ->
         store.write(newer, Task("k2", "net", "new", ("scan b",)))
         assert (store.done("k1"), store.done("k2")) == (False, True)
         assert store.examples("net", "b", 3) == newer[1:]
+        assert store.steps("net", "b", 3) == []
         assert store.photos() == [shown]
         assert store.pictures("net", "b") == [PICTURE]
         store.write(EVERYTHING, Task("k1", "net", "all", ("scan b", "pictures b")))
@@ -103,6 +111,7 @@ def test_other_weights_forget_the_results_of_the_old_ones(tmp_path: Path) -> Non
         store.write([replace(NETWORK, weights_hash="xyz"), LAYERS[0]], Task("k2", "net", "", ("network",)))
         assert store.layers("net") == LAYERS[:1]
         assert store.contents("net") == {}
+        assert store.stages("net") == store.steps("net", "b", 3) == []
         assert not store.done("k1")
 
 
@@ -167,13 +176,14 @@ def test_an_older_store_is_read_and_not_written_to(tmp_path: Path) -> None:
     with sqlite3.connect(folder / connection.FILE) as db:
         db.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
         db.execute("ALTER TABLE picture DROP COLUMN peak")  # as it was in version 1
-        db.execute("DROP TABLE backward")
+        for table in ("backward", "stage", "step"):
+            db.execute(f"DROP TABLE {table}")
     db.close()
     with Store.open(folder) as store:
-        assert store.backward("net", "b", 3) == []
+        assert store.backward("net", "b", 3) == store.stages("net") == store.steps("net", "b", 3) == []
         assert store.pictures("net", "b") == [replace(PICTURE, peak=None)]
     for attempt in (Store.create, Store.open_for_writing):
-        with pytest.raises(StoreError, match=r"schema version 1, .* writes version 3: name a new folder"):
+        with pytest.raises(StoreError, match=r"schema version 1, .* writes version 4: name a new folder"):
             attempt(folder)
 
 

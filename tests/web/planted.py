@@ -23,6 +23,8 @@ from retinoscope.store.records import (
     PictureRecord,
     Provenance,
     Record,
+    StageRecord,
+    StepRecord,
 )
 
 NETWORK = "tiny-net"
@@ -34,6 +36,7 @@ RENDERED = Provenance(
     "0.1.0", {"name": "robust", "steps": 256, "canvas": {"kind": "Fourier"}}, 0, "abc", None, "cpu", "f32"
 )
 TRACED = Provenance("0.1.0", {"rule": "guided"}, None, "abc", "photos-hash", "cpu", "f32")
+RELATED = Provenance("0.1.0", {"steps": "shared examples", "k": 9}, 0, "abc", "photos-hash", "cpu", "f32")
 SCANNED = Provenance("0.1.0", {"k": 9}, None, "abc", "photos-hash", "cpu", "f32")
 PHOTOS = (("zebra/one.jpg", "zebra", 120, 160), ("cat/two.jpg", "tabby cat", 160, 100), ("evil.jpg", EVIL, 90, 90))
 CENSUS = Census(300, {"zebra": 1, "tabby cat": 120, EVIL: 2})
@@ -44,7 +47,8 @@ def plant(folder: Path, units: int = 6) -> Path:
     """A store with two networks; the first has three layers with results and one without."""
     folder.mkdir(parents=True, exist_ok=True)
     connection = connect_writer(folder)
-    write(connection, [*_networks(units), *_photos(folder), census_record("photos-hash", CENSUS)])
+    told = census_record("photos-hash", CENSUS)
+    write(connection, [*_networks(units), *_photos(folder), told, *_stage(), *_steps(units - 1)])
     for name in LAYERS:
         write(connection, _results(folder, name, units))
     if units > DEAD:
@@ -59,7 +63,7 @@ def plant(folder: Path, units: int = 6) -> Path:
 
 def write(connection: sqlite3.Connection, records: Iterable[Record]) -> None:
     """Insert records with their provenances."""
-    for provenance in (RENDERED, SCANNED, TRACED):
+    for provenance in (RENDERED, SCANNED, TRACED, RELATED):
         connection.execute("INSERT OR IGNORE INTO provenance VALUES (?, ?)", (provenance.id, provenance.body))
     connection.execute("BEGIN")
     for record in records:
@@ -129,6 +133,23 @@ def _backward(folder: Path, layer: str, rule: str) -> Iterator[Record]:
     for place, right in ((2, 80.0), (3, 96.0)):
         cell = (0.0, 48.0 * (place - 2), 24.0 if place == 2 else 48.0, right)
         yield BackwardRecord(NETWORK, layer, 1, rule, place, file, 48, 96, *cell, 0.25, TRACED)
+
+
+def _stage() -> Iterator[Record]:
+    """A stage whose first block is in no atlas; the head stands for what the last block adds."""
+    rows = (("stem", "a", "trunk"), (LAYERS[0], "b", "trunk"), (LAYERS[2], "c", "branch"), (LAYERS[1], "c", "trunk"))
+    for place, (layer, letter, role) in enumerate(rows):
+        yield StageRecord(NETWORK, "blocks", place, layer, letter, role)
+
+
+def _steps(channels: int) -> Iterator[Record]:
+    """Through the stage by number; into the head to the next channel, and by chance to the one after it."""
+    first, last, head = LAYERS
+    for channel in range(channels):
+        yield StepRecord(NETWORK, first, channel, last, channel, "same", 7 - channel, 0.9, 0.01, 0.02, RELATED)
+        for away, shared, p in ((2, 1, 0.4), (1, 5, 0.005)):
+            other = (channel + away) % channels
+            yield StepRecord(NETWORK, last, channel, head, other, "match", shared, 0.25, p, 2 * p, RELATED)
 
 
 def histogram(layer: str, channel: int) -> Record:

@@ -128,10 +128,12 @@ def test_stores_of_the_first_schema_show(tmp_path: Path) -> None:
         connection.execute("UPDATE meta SET value = '1' WHERE key = 'schema'")
         connection.execute("ALTER TABLE picture DROP COLUMN peak")
         connection.execute("DELETE FROM example WHERE side LIKE 'slightly%'")
-        connection.execute("DROP TABLE backward")
+        for table in ("backward", "stage", "step"):
+            connection.execute(f"DROP TABLE {table}")
     connection.close()
     client = TestClient(create(store))
     assert client.get(f"/{UNIT}").status_code == 200
+    assert client.get(f"/{urls.twin(UNIT)}").json()["stage"] is None
     panels = client.get(f"/{urls.twin(UNIT)}").json()["spectrum"]
     assert panels[5]["value"] == panels[5]["picture"]["score"]
 

@@ -295,3 +295,54 @@ def test_a_photo_whose_copy_is_gone_is_named(browser: Browser, tmp_path: Path, l
     page.locator(".large.gone").wait_for()
     assert page.locator("h1").inner_text() == "zebra/one.jpg"
     page.close()
+
+
+def test_the_chosen_rule_goes_along_from_unit_to_unit(page: Page, site: str) -> None:
+    page.goto(f"{site}{UNIT}")
+    page.check("#rule-gradient")
+    page.keyboard.press("Escape")
+    assert page.url == f"{site}{UNIT}?rule=gradient"
+    page.click("a.arrow[data-key=right]")  # which has no backward pictures
+    page.wait_for_url(f"{site}{urls.unit(NETWORK, LAYERS[0], 2)}?rule=gradient")
+    page.click("a.arrow[data-key=left]")
+    page.wait_for_url(f"{site}{UNIT}?rule=gradient")
+    assert page.locator("#rule-gradient").is_checked()
+    assert page.locator(".traced .gradient").first.is_visible()
+    page.goto(f"{site}{UNIT}")
+    assert page.locator("#rule-gradient").is_checked()
+    page.goto(f"{site}{UNIT}?rule=none")
+    assert not page.locator(".back:visible").count()
+    page.goto(f"{site}{UNIT}?rule=nonsense")
+    assert page.locator("#rule-guided").is_checked()
+
+
+def test_an_export_on_a_disk_hands_the_rule_on_too(page: Page, exported: Path) -> None:
+    page.goto(f"{exported.as_uri()}/{UNIT}index.html")
+    page.check("#rule-gradient")
+    page.click("a.arrow[data-key=right]")
+    page.wait_for_url("**/2/index.html?rule=gradient")
+    page.click("a.arrow[data-key=left]")
+    page.wait_for_url("**/1/index.html?rule=gradient")
+    assert page.locator("#rule-gradient").is_checked()
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_the_film_strip_leads_to_its_frames(browser: Browser, site: str, size: str) -> None:
+    for page in _open(browser, "light", size):
+        page.goto(site + UNIT)
+        boxes = [cell.bounding_box() for cell in page.locator(".film .cell").all()]
+        step = page.locator(".film .step").bounding_box()
+        assert None not in boxes
+        assert step is not None
+        axis, length = ("x", "width") if size == "laptop" else ("y", "height")
+        here, after = boxes[1], boxes[2]
+        assert here is not None
+        assert after is not None
+        assert here[axis] + here[length] <= step[axis] < step[axis] + step[length] <= after[axis]
+        clipped = "[...document.querySelectorAll('.film *')].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth && !e.closest('.patch, svg')).map(e => e.className)"  # noqa: E501
+        assert page.evaluate(clipped) == []
+        page.click(".film a.cell:not([aria-current])")
+        page.wait_for_url(site + urls.unit(NETWORK, LAYERS[1], 1))
+        assert page.locator(".film [aria-current=page]").count() == 1
+        page.click(".relatives a")
+        page.wait_for_url(f"{site}{urls.unit(NETWORK, LAYERS[2], 2)}")

@@ -20,7 +20,7 @@ from retinoscope.cli.output import duration, progress, say
 from retinoscope.cli.scan import tell_few, tell_skipped
 
 if TYPE_CHECKING:
-    from retinoscope.jobs.plan import Job
+    from retinoscope.jobs.job import Job
     from retinoscope.jobs.tasks import Context
     from retinoscope.store.database import Store
 

@@ -80,7 +80,7 @@ def scan_parts(network: "Model", photos: "ImageSet", layers: list[str], k: int) 
     import time
     from functools import reduce
 
-    from retinoscope.jobs.plan import SHARD
+    from retinoscope.jobs.job import SHARD
     from retinoscope.observe.scan import Scan
     from retinoscope.observe.scan import scan as scan_part
 

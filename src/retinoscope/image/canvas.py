@@ -73,15 +73,18 @@ class Pixels(Canvas):
 
 
 class Fourier(Canvas):
-    """Fourier coefficients weighted by 1 / f ** decay: steepest descent in decorrelated space [olah2017]."""
+    """Fourier coefficients weighted by 1 / f ** decay: steepest descent in decorrelated space [olah2017].
+
+    `mean` is the weight of the mean colour as a multiple of the published one, which is that of the slowest wave.
+    """
 
     weights: Tensor
 
-    def __init__(self, batch: int, size: int | tuple[int, int], decay: float = 1.0) -> None:
+    def __init__(self, batch: int, size: int | tuple[int, int], decay: float = 1.0, mean: float = 1.0) -> None:
         super().__init__(batch, size)
         height, width = self.size
         self.coefficients = nn.Parameter(torch.zeros(batch, 3, height, width // 2 + 1, 2))
-        self.register_buffer("weights", spectrum.scale(height, width, decay).float())
+        self.register_buffer("weights", spectrum.scale(height, width, decay, mean).float())
 
     def start(self, draws: Draws) -> None:
         """Normal noise of standard deviation 0.01 in every real and imaginary part."""

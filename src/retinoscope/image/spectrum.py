@@ -20,10 +20,15 @@ def frequencies(height: int, width: int) -> Tensor:
     return torch.hypot(fy, fx.expand(height, -1))
 
 
-def scale(height: int, width: int, decay: float = 1.0) -> Tensor:
-    """Weight of each coefficient, (h, w // 2 + 1), float64: falls as 1 / f ** decay, for natural images' spectrum."""
+def scale(height: int, width: int, decay: float = 1.0, mean: float = 1.0) -> Tensor:
+    """Weight of each coefficient, (h, w // 2 + 1), float64: falls as 1 / f ** decay, for natural images' spectrum.
+
+    The weight of the mean colour, which has no frequency, is `mean` times that of the slowest wave.
+    """
     floor = 1.0 / max(height, width)
-    return frequencies(height, width).clamp(min=floor).pow(-decay) * math.sqrt(height * width)
+    weights = frequencies(height, width).clamp(min=floor).pow(-decay) * math.sqrt(height * width)
+    weights[0, 0] *= mean
+    return weights
 
 
 def to_planes(coefficients: Tensor, weights: Tensor, height: int, width: int) -> Tensor:

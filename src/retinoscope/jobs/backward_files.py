@@ -14,8 +14,8 @@ from retinoscope.image.codec import encode_jpeg, encode_png
 from retinoscope.image.mosaic import mosaic
 from retinoscope.image.patches import whole_pixels
 from retinoscope.jobs.backward import backward_examples, shown
+from retinoscope.jobs.job import BackwardChunk
 from retinoscope.jobs.outcome import Outcome, Run
-from retinoscope.jobs.plan import BackwardChunk
 from retinoscope.network.model import Model
 from retinoscope.network.prepare import prepare
 from retinoscope.store.files import backward_file

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from retinoscope.jobs import tasks
+from retinoscope.jobs.job import Job, MergeScan, Relate, ScanShard, task_of
 from retinoscope.jobs.outcome import Outcome
-from retinoscope.jobs.plan import Job, MergeScan, ScanShard, task_of
 from retinoscope.jobs.tasks import Context
 from retinoscope.store import files
 from retinoscope.store.database import Store
@@ -50,21 +50,28 @@ def run_all(jobs: Sequence[Job], context: Context, store: Store) -> Iterator[Pro
 
 
 def pending(jobs: Sequence[Job], store: Store) -> list[Job]:
-    """The jobs still to do: those whose task is not done, and the shards that a merge to do has no file of."""
+    """The jobs still to do: those whose task is not done, and the shards that one of them has no file of."""
     open_jobs = [job for job in jobs if not isinstance(job, ScanShard) and not store.done(job.key)]
-    needed = {shard.key for job in open_jobs if isinstance(job, MergeScan) for shard in job.shards}
-    missing = {
-        job.key for job in jobs if isinstance(job, ScanShard) and not (store.folder / job.file).exists()
-    } & needed
+    missing = {shard.key for job in open_jobs for shard, file in _needs(job) if not (store.folder / file).exists()}
     wanted = {job.key for job in open_jobs} | missing
     return [job for job in jobs if job.key in wanted]
 
 
+def _needs(job: Job) -> list[tuple[ScanShard, str]]:
+    """The shards' files that a job reads."""
+    match job:
+        case MergeScan():
+            return [(shard, shard.file) for shard in job.shards]
+        case Relate():
+            return [(shard, shard.answers) for shard in job.shards]
+        case _:
+            return []
+
+
 def _sweep(jobs: Sequence[Job], todo: Sequence[Job], store: Store) -> None:
-    """Remove shards whose merge is done: a kill may have come between its records and their removal."""
-    merged = [job for job in jobs if isinstance(job, MergeScan) and job not in todo]
-    for shard in (shard for job in merged for shard in job.shards):
-        (store.folder / shard.file).unlink(missing_ok=True)
+    """Remove shards' files whose reader is done: a kill may have come between its records and their removal."""
+    for file in (file for job in jobs if job not in todo for _, file in _needs(job)):
+        (store.folder / file).unlink(missing_ok=True)
 
 
 def keep(job: Job, outcome: Outcome, store: Store) -> None:

@@ -13,9 +13,9 @@ from torch import Tensor
 from retinoscope.base.errors import NoGradientError
 from retinoscope.base.units import Unit
 from retinoscope.image.codec import encode_png
+from retinoscope.jobs.job import FacetChunk, NegativeChunk, Pictures
 from retinoscope.jobs.outcome import Outcome, Run
 from retinoscope.jobs.peaks import peaks
-from retinoscope.jobs.plan import FacetChunk, NegativeChunk, Pictures
 from retinoscope.network.model import Model
 from retinoscope.network.preactivation import pre_activation
 from retinoscope.store.files import picture_file

@@ -15,21 +15,24 @@ from retinoscope.base.units import Unit
 from retinoscope.data.imageset import ImageSet, Photo
 from retinoscope.image.codec import decode
 from retinoscope.jobs.backward_files import make_backward
-from retinoscope.jobs.outcome import Outcome, Run
-from retinoscope.jobs.pictures import make_pictures
-from retinoscope.jobs.plan import (
+from retinoscope.jobs.job import (
     BackwardChunk,
     Describe,
     FacetChunk,
     Job,
     MergeScan,
     NegativeChunk,
+    Relate,
     RenderChunk,
     ScanShard,
 )
+from retinoscope.jobs.outcome import Outcome, Run
+from retinoscope.jobs.pictures import make_pictures
+from retinoscope.jobs.relate import relate
 from retinoscope.network.model import Layer, Model
 from retinoscope.observe import sample
-from retinoscope.observe.scan import SLIGHT, Example, Scan, scan
+from retinoscope.observe.answers import Answers
+from retinoscope.observe.scan import SLIGHT, Example, Scan, scan_with_answers
 from retinoscope.store.census import census_record
 from retinoscope.store.files import photo_file
 from retinoscope.store.records import (
@@ -71,6 +74,8 @@ def run(job: Job, context: Context) -> Run:
             return _scan_shard(job, context)
         case MergeScan():
             return _merge_scan(job, context)
+        case Relate():
+            return relate(job, context.model, context.locate)
         case RenderChunk() | NegativeChunk() | FacetChunk():
             return make_pictures(job, context.model)
         case BackwardChunk():
@@ -95,14 +100,14 @@ def _layer_record(model: Model, layer: Layer) -> LayerRecord:
 
 def _scan_shard(job: ScanShard, context: Context) -> Run:
     photos = context.photos.shard(job.start, job.stop)
-    found = scan(context.model, photos, job.scanning.layers, k=job.scanning.k)
+    found, answers = scan_with_answers(context.model, photos, job.scanning.layers, k=job.scanning.k)
     yield 1.0
-    return Outcome(files=[(job.file, _scan_bytes(found))], skipped=tuple(photos.skipped))
+    return Outcome(files=[(job.file, _saved(found)), (job.answers, _saved(answers))], skipped=tuple(photos.skipped))
 
 
-def _scan_bytes(found: Scan) -> bytes:
+def _saved(found: Scan | Answers) -> bytes:
     with tempfile.TemporaryDirectory(prefix="retinoscope-") as folder:
-        file = Path(folder) / "scan.npz"
+        file = Path(folder) / "found.npz"
         found.save(file)
         return file.read_bytes()
 

@@ -15,6 +15,9 @@ from retinoscope.tensor.axes import Images
 Layout = Literal["map", "map-last", "tokens", "vector"]
 """How a layer lays out its output: b c y x, b y x c, b n c, or b c."""
 
+Side = Literal["output", "input"]
+"""Which end of a module call a layer is."""
+
 
 @dataclass(frozen=True)
 class ReceptiveField:
@@ -54,7 +57,8 @@ class Layer:
     `name` is the module's own dotted path, with `#k` behind it for the k-th call of a module that is called more than
     once; `index` its place in call order; `size` (y, x) of its map at the model's input size; `depth` relative to the
     last layer, in (0, 1]. `prefix` counts tokens before the patch grid (a class token). `overwritten` says that a
-    later in-place operation changes the output's memory, so a recorder must copy it.
+    later in-place operation changes the output's memory, so a recorder must copy it. A layer of side "input" is what
+    goes into the call, with the index and depth of what comes out.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Layer:
     layout: Layout = "map"
     prefix: int = 0
     overwritten: bool = False
+    side: Side = "output"
 
     @property
     def stride(self) -> tuple[float, float]:
@@ -77,15 +82,26 @@ class Layer:
 
 
 class Layers(Mapping[str, Layer]):
-    """A network's layers in call order, by name; prints as a table; a wrong name raises with the nearest right ones."""
+    """A network's layers in call order, by name; prints as a table; a wrong name raises with the nearest right ones.
 
-    def __init__(self, layers: Mapping[str, Layer]) -> None:
+    What goes into a module without submodules is found as "NAME.input", but is not listed: most such inputs are the
+    output of the layer before. The sum before the last ReLU of a residual block is one that is not.
+    """
+
+    def __init__(self, layers: Mapping[str, Layer], inputs: Mapping[str, Layer] | None = None) -> None:
         self._layers = dict(layers)
+        self._inputs = dict(inputs or {})
+
+    @property
+    def inputs(self) -> Mapping[str, Layer]:
+        """The layers "NAME.input" by name."""
+        return self._inputs
 
     def __getitem__(self, name: str) -> Layer:
-        if name not in self._layers:
+        found = self._layers.get(name) or self._inputs.get(name)
+        if found is None:
             raise self._unknown(name)
-        return self._layers[name]
+        return found
 
     def _unknown(self, name: str) -> Exception:
         calls = [key for key in self._layers if key.split("#")[0] == name]
@@ -93,7 +109,7 @@ class Layers(Mapping[str, Layer]):
         return unknown("layer", name, self._layers, hint)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._layers
+        return name in self._layers or name in self._inputs
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._layers)

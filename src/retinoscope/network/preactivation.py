@@ -23,15 +23,26 @@ def pre_activation(model: Model, layer: str) -> str | None:
     """The layer whose answers, and nothing else, go through an activation function and are then those of `layer`.
 
     After a ReLU every minimum is 0; the layer before it still tells the photos that a unit answers least from those
-    it merely ignores [olah2017]. Found on the real graph, for functional and in-place activations too. None when the
-    layer does not end in an activation (its answers are signed already), and when what goes into it is no layer's
-    output, such as the sum at the end of a residual block. Raises UnknownNameError for a layer that does not exist.
+    it merely ignores [olah2017]. Found on the real graph, for functional and in-place activations too. Where what goes
+    into an activation module is no layer's output, as the sum at the end of a residual block or the inside of a batch
+    norm with an activation, it is that module's input, "NAME.input". None when the layer does not end in an activation
+    (its answers are signed already), and when a functional activation takes what no module gave. Raises
+    UnknownNameError for a layer that does not exist.
     """
     wanted = model.layers[layer]
     names = {(found.module, found.call): name for name, found in model.layers.items()}
+    entered = {(found.module, found.call): name for name, found in model.layers.inputs.items()}
     module = copy.deepcopy(model.module).eval()
     witness = _Witness()
-    handles = [child.register_forward_hook(witness.after(path)) for path, child in module.named_modules() if path]
+    handles = [
+        handle
+        for path, child in module.named_modules()
+        if path
+        for handle in (
+            child.register_forward_pre_hook(witness.before(path)),
+            child.register_forward_hook(witness.after(path)),
+        )
+    ]
     example = model.normalize(torch.full((1, 3, *model.input_size), 0.5, device=model.device))
     try:
         with torch.no_grad(), witness.functions:
@@ -40,8 +51,11 @@ def pre_activation(model: Model, layer: str) -> str | None:
         for handle in handles:
             handle.remove()
     source = witness.functions.source.get(witness.outputs.get((wanted.module, wanted.call)))
-    calls = [call for call, state in witness.outputs.items() if state == source and source is not None]
-    return next((names[call] for call in calls if call in names), None)
+    if source is None:
+        return None
+    given = [names[call] for call, state in witness.outputs.items() if state == source and call in names]
+    taken = [entered[call] for call, state in witness.inputs.items() if state == source and call in entered]
+    return next(iter(given + taken), None)
 
 
 State = tuple[int, int]
@@ -74,11 +88,19 @@ class _Functions(TorchFunctionMode):
 
 @dataclass
 class _Witness:
-    """The output of each module call, inner modules before those they are in."""
+    """The input and output of each module call, inner modules before those they are in."""
 
     functions: _Functions = field(default_factory=_Functions)
+    inputs: dict[tuple[str, int], State] = field(default_factory=dict)
     outputs: dict[tuple[str, int], State] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+    def before(self, path: str) -> Any:
+        def note(_module: nn.Module, inputs: Any) -> None:
+            if inputs and isinstance(inputs[0], Tensor):
+                self.inputs[path, self.counts.get(path, 0) + 1] = self.functions.state(inputs[0])
+
+        return note
 
     def after(self, path: str) -> Any:
         def note(_module: nn.Module, _inputs: Any, output: Any) -> None:

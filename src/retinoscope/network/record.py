@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from retinoscope.base.errors import BadNetworkError
-from retinoscope.network.model import Layer, Model
+from retinoscope.network.model import Layer, Model, Side
 
 
 class _DeepestReachedError(Exception):
@@ -105,28 +105,32 @@ def record(model: Model, layers: Sequence[str]) -> Iterator[Trace]:
 
 
 def _attach(module: nn.Module, trace: Trace) -> list[RemovableHandle]:
-    by_module: dict[str, dict[int, str]] = {}
+    wanted: dict[tuple[str, Side], dict[int, str]] = {}
     for name, layer in trace.layers.items():
-        by_module.setdefault(layer.module, {})[layer.call] = name
-    calls = dict.fromkeys(by_module, 0)
+        wanted.setdefault((layer.module, layer.side), {})[layer.call] = name
+    calls = dict.fromkeys(wanted, 0)
 
     def start(*_: Any) -> None:
         trace.clear()
         calls.update(dict.fromkeys(calls, 0))
 
-    def hook_for(path: str) -> Any:
-        def seen(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            calls[path] += 1
-            if name := by_module[path].get(calls[path]):
-                trace.put(name, first_tensor(output))
+    def hook_for(end: tuple[str, Side]) -> Any:
+        def seen(_module: nn.Module, *values: Any) -> None:  # the inputs, and of an output the output
+            calls[end] += 1
+            if name := wanted[end].get(calls[end]):
+                trace.put(name, first_tensor(values[-1]))
                 # The whole network's own output needs no early end: nothing runs after it.
-                if len(trace) == len(trace.layers) and path:
+                if len(trace) == len(trace.layers) and end[0]:
                     raise _DeepestReachedError
 
         return seen
 
     handles = [module.register_forward_pre_hook(start)]
-    return handles + [module.get_submodule(path).register_forward_hook(hook_for(path)) for path in by_module]
+    for path, side in wanted:
+        child = module.get_submodule(path)
+        attach = child.register_forward_hook if side == "output" else child.register_forward_pre_hook
+        handles.append(attach(hook_for((path, side))))
+    return handles
 
 
 def first_tensor(output: Any) -> Tensor:

@@ -22,8 +22,8 @@ def trace(module: nn.Module, input_size: tuple[int, int], channels: int = 3) -> 
 
     Runs the module once on one dummy image, in eval mode and without gradients; its modes and buffers are as before
     afterwards. Every named submodule whose output is one tensor with a batch dimension is a layer, unless it only
-    hands its input on; the network's own answer (b, classes) comes last as "logits". Raises BadNetworkError when the
-    forward pass fails or nothing in it is a layer.
+    hands its input on; the network's own answer (b, classes) comes last as "logits". Beside them, unlisted, what goes
+    into each module without submodules. Raises BadNetworkError when the forward pass fails or nothing in it is a layer.
     """
     shape = (1, channels, *input_size)
     calls = _run(module, shape)
@@ -34,18 +34,40 @@ def trace(module: nn.Module, input_size: tuple[int, int], channels: int = 3) -> 
     layers = [_layer(call, place, i, len(kept), counts, input_size) for i, (call, place) in enumerate(kept)]
     if not any(layer.module for layer in layers):
         raise BadNetworkError(f"no layers in {type(module).__name__}: no named submodule gave a tensor for {shape}")
-    return Layers({layer.name: layer for layer in layers})
+    outputs = {(layer.module, layer.call): layer for layer in layers}
+    inputs = [
+        _input(call.input, found, input_size)
+        for call in calls
+        if call.input and (found := outputs.get((call.module, call.number)))
+    ]
+    return Layers({layer.name: layer for layer in layers}, {layer.name: layer for layer in inputs if layer})
+
+
+def _input(entered: "_Call", output: Layer, input_size: tuple[int, int]) -> Layer | None:
+    """What goes into a call, from what comes out; None when it is not a batch of maps, tokens or vectors."""
+    place = _layout(entered, input_size)
+    if place is None:
+        return None
+    return replace(
+        output, name=f"{output.name}.input", kind=f"input of {output.kind}", channels=place.channels, size=place.size,
+        field=_receptive_field(place, input_size), layout=place.layout, prefix=place.prefix,
+        overwritten=entered.overwritten, side="input",
+    )  # fmt: skip
 
 
 @dataclass
 class _Call:
-    """One call of a submodule: what its output has seen, and whether its memory was overwritten later."""
+    """One call of a submodule: what its output has seen, and whether its memory was overwritten later.
+
+    `input` is the same of what goes into a module without submodules.
+    """
 
     module: str
     kind: str
     number: int
     seen: Seen | None
     overwritten: bool = False
+    input: "_Call | None" = None
 
     def mark(self) -> None:
         self.overwritten = True
@@ -58,17 +80,21 @@ class _Witness:
     tracker: Tracker
     calls: list[_Call] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
-    _inputs: list[tuple[Any, int | None]] = field(default_factory=list)
+    _inputs: list[tuple[Any, int | None, _Call | None]] = field(default_factory=list)
 
-    def before(self, _module: nn.Module, inputs: Any) -> None:
+    def before(self, module: nn.Module, inputs: Any) -> None:
         first = next((i for i in inputs if isinstance(i, Tensor)), None)
-        self._inputs.append((first, None if first is None else first._version))
+        entered = None
+        if first is not None and not any(True for _ in module.children()):
+            entered = _Call("", "", 0, self.tracker.seen(first))
+            self.tracker.watch(first, entered.mark)
+        self._inputs.append((first, None if first is None else first._version, entered))
 
     def after(self, path: str) -> Callable[..., None]:
         def note(module: nn.Module, _inputs: Any, output: Any) -> None:
-            source, version = self._inputs.pop()
+            source, version, entered = self._inputs.pop()
             number = self._counts[path] = self._counts.get(path, 0) + 1
-            call = _Call(path, type(module).__name__, number, None)
+            call = _Call(path, type(module).__name__, number, None, input=entered)
             self.calls.append(call)
             if isinstance(output, Tensor) and not (output is source and output._version == version):
                 call.seen = self.tracker.seen(output)

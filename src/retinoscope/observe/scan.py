@@ -5,7 +5,7 @@ the whole, in any order.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from retinoscope.network.model import Layer, Model
 from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
 from retinoscope.observe import histogram, sample, seen, tally, topk
+from retinoscope.observe.answers import Answers, Best
 from retinoscope.observe.sample import Sample
 from retinoscope.observe.seen import Seen
 from retinoscope.observe.tally import Tally
@@ -32,6 +33,10 @@ from retinoscope.tensor.axes import Images
 
 SLIGHT = 0.25
 """How far from zero a slight answer lies, in standard deviations: our choice, since the article names no number."""
+
+
+Hear = Callable[[dict[int, Item], Best], None]
+"""Is told each batch's items by place, and their largest activations."""
 
 
 @runtime_checkable
@@ -215,6 +220,26 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
 
     Raises UnknownNameError for a layer that does not exist, BadInputError for activations that are NaN or infinite.
     """
+    return _scan(model, photos, layers, k, batch, lambda items, best: None)
+
+
+def scan_with_answers(
+    model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch: int = 32
+) -> tuple[Scan, Answers]:
+    """A scan, and from the same pass each item's largest activation in every channel, which comparing units needs."""
+    photos_of: list[str] = []
+    heard = {name: [torch.zeros(0, model.layers[name].channels)] for name in layers}
+
+    def hear(items: dict[int, Item], best: Best) -> None:
+        photos_of.extend(item.photo for item in items.values())
+        for name in layers:
+            heard[name].append(best[name].clone())  # which may be a part of a whole map
+
+    found = _scan(model, photos, layers, k, batch, hear)
+    return found, Answers(tuple(photos_of), {name: torch.cat(parts) for name, parts in heard.items()})
+
+
+def _scan(model: Model, photos: Photos, layers: Sequence[str], k: int, batch: int, hear: Hear) -> Scan:
     if k < 1 or batch < 1 or not layers:
         raise BadInputError(f"a scan needs layers, and k and batch of at least 1; came {list(layers)}, {k}, {batch}")
     chosen = {name: model.layers[name] for name in layers}
@@ -232,7 +257,7 @@ def scan(model: Model, photos: Photos, layers: Sequence[str], k: int = 9, batch:
             keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
             maps = {name: trace[name].cpu() for name in chosen}
             trace.clear()
-            waiting = counting.submit(_count, waiting.result(), maps, keys, here)
+            waiting = counting.submit(_count, waiting.result(), maps, keys, here, hear)
         found = waiting.result()
     done = tally.ranked(list(found.tallies.values()), found.ranking)
     tallies = dict(zip(chosen, done, strict=True))
@@ -257,13 +282,14 @@ class _Found:
 
 
 @torch.inference_mode()
-def _count(found: _Found, maps: dict[str, Tensor], keys: Tensor, items: dict[int, Item]) -> _Found:
-    """Let a batch in."""
+def _count(found: _Found, maps: dict[str, Tensor], keys: Tensor, items: dict[int, Item], hear: Hear) -> _Found:
+    """Let a batch in, and tell `hear` its largest answers."""
     flats = {name: tally.flatten(batch) for name, batch in maps.items()}
     updates = {name: _update(name, found.tallies[name], flats[name], maps[name].shape[3]) for name in maps}
     extremes = [(high, low) for _, high, low in updates.values()]
     ranking = tally.rank(found.ranking, list(flats.values()), extremes, keys)
     spots = sample.enter(found.sample, items, maps)
+    hear(items, {name: update[1] for name, update in updates.items()})
     return _Found({name: update[0] for name, update in updates.items()}, ranking, spots)
 
 

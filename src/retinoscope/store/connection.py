@@ -11,10 +11,11 @@ from retinoscope.base.errors import StoreError
 from retinoscope.store import lock
 
 FILE = "store.db"
-VERSION = 3
+VERSION = 4
 """The version of schema.sql; a store of a newer one is refused, one of an older one is read and not written to.
 
-2 added the slight sides of examples and the peaks of pictures, 3 the backward pictures."""
+2 added the slight sides of examples and the peaks of pictures, 3 the backward pictures,
+4 the stages and steps."""
 
 
 def empty(folder: Path) -> bool:

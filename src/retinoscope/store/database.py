@@ -22,22 +22,12 @@ from retinoscope.store.records import (
     PictureRecord,
     Provenance,
     Record,
+    StageRecord,
+    StepRecord,
 )
 from retinoscope.store.rows import R
-
-ByKind = dict[type[Record], list[Record]]
-
-_UNIT = "network = ? AND layer = ? AND channel = ?"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a piece of work leaves behind: its key, its description, and the places of a network that it owns."""
-
-    key: str
-    network: str = ""
-    description: str = ""
-    places: tuple[str, ...] = ()
+from retinoscope.store.writing import UNIT, enter
+from retinoscope.store.writing import Task as Task
 
 
 @dataclass
@@ -106,17 +96,8 @@ class Store:
         example shows any more go, and so do all results of a network whose weights changed. Older tasks that own one
         of the task's places count as not done from here on. Raises StoreError on a full disk.
         """
-        by_kind: ByKind = {kind: [] for kind in rows.TABLES}
-        for record in records:
-            by_kind[type(record)].append(record)
         with disk_errors(self.folder), self._transaction() as run:
-            _write_provenances(run, by_kind)
-            _clear(run, by_kind)
-            for kind, group in by_kind.items():
-                run.executemany(rows.insert(kind), [rows.row(record) for record in group])
-            if by_kind[ExampleRecord]:
-                run.execute("DELETE FROM photo WHERE id NOT IN (SELECT photo FROM example)")
-            _finish(run, task)
+            enter(run, records, task)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -162,7 +143,7 @@ class Store:
 
     def picture(self, network: str, layer: str, channel: int, kind: str = "optimised") -> PictureRecord | None:
         """A unit's picture of a kind, if it has one."""
-        return next(iter(self._records(PictureRecord, f"{_UNIT} AND kind = ?", network, layer, channel, kind)), None)
+        return next(iter(self._records(PictureRecord, f"{UNIT} AND kind = ?", network, layer, channel, kind)), None)
 
     def notes(self, network: str, layer: str) -> list[NoteRecord]:
         """Why units of a layer have no picture, by channel."""
@@ -170,18 +151,32 @@ class Store:
 
     def examples(self, network: str, layer: str, channel: int) -> list[ExampleRecord]:
         """A unit's examples from the top to the bottom side, each side from its first on."""
-        where = f"{_UNIT} ORDER BY side DESC, place"  # from top to bottom is the alphabet backwards
+        where = f"{UNIT} ORDER BY side DESC, place"  # from top to bottom is the alphabet backwards
         return self._records(ExampleRecord, where, network, layer, channel)
 
     def backward(self, network: str, layer: str, channel: int) -> list[BackwardRecord]:
         """A unit's backward pictures, by rule and place of the top example."""
-        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'backward'"):
+        if not self._has("backward"):
             return []  # stores of schema 2 have none
-        return self._records(BackwardRecord, f"{_UNIT} ORDER BY rule, place", network, layer, channel)
+        return self._records(BackwardRecord, f"{UNIT} ORDER BY rule, place", network, layer, channel)
+
+    def stages(self, network: str) -> list[StageRecord]:
+        """Which layers share their channels along identity shortcuts, stage by stage in call order."""
+        if not self._has("stage"):
+            return []  # stores of schema 3 have none
+        return self._records(StageRecord, "network = ? ORDER BY name, place", network)
+
+    def steps(self, network: str, layer: str, channel: int) -> list[StepRecord]:
+        """How a unit goes together with units of other layers, by layers; of two the best match first."""
+        if not self._has("step"):
+            return []  # stores of schema 3 have none
+        where = "network = ?1 AND (before = ?2 AND channel = ?3 OR after = ?2 AND other = ?3)"
+        order = "before, after, shared DESC, rank DESC, channel, other"
+        return self._records(StepRecord, f"{where} ORDER BY {order}", network, layer, channel)
 
     def histogram(self, network: str, layer: str, channel: int) -> HistogramRecord | None:
         """A unit's histogram of activations, if it was scanned."""
-        return next(iter(self._records(HistogramRecord, _UNIT, network, layer, channel)), None)
+        return next(iter(self._records(HistogramRecord, UNIT, network, layer, channel)), None)
 
     def photos(self) -> list[PhotoRecord]:
         """All photos, by id."""
@@ -203,6 +198,9 @@ class Store:
                 counts.setdefault(layer, [0, 0])[place] = count
         return {layer: (pictures, histograms) for layer, (pictures, histograms) in counts.items()}
 
+    def _has(self, table: str) -> bool:
+        return bool(self._rows("SELECT 1 FROM sqlite_master WHERE name = ?", table))
+
     def _records(self, kind: type[R], where: str, *values: object) -> list[R]:
         found = self._rows(f"SELECT * FROM {rows.TABLES[kind]} WHERE {where}", *values)
         if found and "provenance" in found[0].keys():  # noqa: SIM118
@@ -219,58 +217,3 @@ class Store:
             return self.connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise damaged(self.folder, error) from error
-
-
-def backward_place(layer: str, channel: int) -> str:
-    """The place of a unit's backward pictures, which the task that made them owns."""
-    return f"backward {layer}:{channel}"
-
-
-def _write_provenances(run: sqlite3.Connection, by_kind: ByKind) -> None:
-    found = (getattr(record, "provenance", None) for group in by_kind.values() for record in group)
-    unique = {id(provenance): provenance for provenance in found if provenance is not None}
-    bodies = [(provenance.id, provenance.body) for provenance in unique.values()]
-    run.executemany("INSERT OR IGNORE INTO provenance (id, body) VALUES (?, ?)", bodies)
-
-
-def _clear(run: sqlite3.Connection, by_kind: ByKind) -> None:
-    for network in by_kind[NetworkRecord]:
-        _clear_network(run, network)
-    units = {(r.network, r.layer, r.channel) for r in by_kind[ExampleRecord] if isinstance(r, ExampleRecord)}
-    run.executemany(f"DELETE FROM example WHERE {_UNIT}", units)
-    # Backward pictures are of examples: with these they go, and count as not done.
-    traced = {(r.network, r.layer, r.channel) for r in by_kind[BackwardRecord] if isinstance(r, BackwardRecord)}
-    noted = (r for r in by_kind[NoteRecord] if isinstance(r, NoteRecord) and r.kind.endswith(" backward"))
-    traced |= {(r.network, r.layer, r.channel) for r in noted}
-    run.executemany(f"DELETE FROM backward WHERE {_UNIT}", units | traced)
-    owned = [(network, backward_place(layer, channel)) for network, layer, channel in units]
-    run.executemany("DELETE FROM task WHERE key IN (SELECT task FROM place WHERE network = ? AND name = ?)", owned)
-    # A unit has either pictures of a family ('facet' of 'facet 2') or a note that says why not, none of them stale.
-    made = [*by_kind[PictureRecord], *by_kind[NoteRecord]]
-    kinds = (r for r in made if isinstance(r, PictureRecord | NoteRecord))
-    families = {(r.network, r.layer, r.channel, r.kind.split()[0]) for r in kinds}
-    families |= {
-        (r.network, r.layer, r.channel, r.rule) for r in by_kind[BackwardRecord] if isinstance(r, BackwardRecord)
-    }
-    for table in ("note", "picture"):
-        where = f"{_UNIT} AND (kind = ? OR kind LIKE ? || ' %')"
-        run.executemany(f"DELETE FROM {table} WHERE {where}", [(*family, family[3]) for family in families])
-
-
-def _clear_network(run: sqlite3.Connection, record: Record) -> None:
-    """Forget all results of a network that comes with other weights than before."""
-    assert isinstance(record, NetworkRecord)
-    old = run.execute("SELECT weights_hash FROM network WHERE name = ?", (record.name,)).fetchone()
-    if old is None or old[0] == record.weights_hash:
-        return
-    run.execute("DELETE FROM task WHERE key IN (SELECT task FROM place WHERE network = ?)", (record.name,))
-    for table in ("layer", "picture", "example", "backward", "histogram", "note"):
-        run.execute(f"DELETE FROM {table} WHERE network = ?", (record.name,))
-
-
-def _finish(run: sqlite3.Connection, task: Task) -> None:
-    owned = [(task.network, place) for place in task.places]
-    older = "SELECT task FROM place WHERE network = ? AND name = ?"
-    run.executemany(f"DELETE FROM task WHERE key IN ({older})", owned)
-    run.execute("INSERT OR REPLACE INTO task (key, description) VALUES (?, ?)", (task.key, task.description))
-    run.executemany("INSERT INTO place (network, name, task) VALUES (?, ?, ?)", [(*place, task.key) for place in owned])

@@ -155,6 +155,35 @@ class NoteRecord:
     provenance: Provenance
 
 
+@dataclass(frozen=True)
+class StageRecord:
+    """A layer's place in a stage: of its trunk, or inside a block."""
+
+    network: str
+    name: str
+    place: int
+    layer: str
+    letter: str
+    role: str
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """Two units of two layers that an identity shortcut joins ('same'), or their examples ('match')."""
+
+    network: str
+    before: str
+    channel: int
+    after: str
+    other: int
+    kind: Literal["same", "match"]
+    shared: int
+    rank: float
+    p_on: float
+    p_from: float
+    provenance: Provenance
+
+
 Record = (
     NetworkRecord
     | LayerRecord
@@ -165,4 +194,6 @@ Record = (
     | BackwardRecord
     | HistogramRecord
     | NoteRecord
+    | StageRecord
+    | StepRecord
 )

@@ -18,6 +18,8 @@ from retinoscope.store.records import (
     PictureRecord,
     Provenance,
     Record,
+    StageRecord,
+    StepRecord,
 )
 
 TABLES: dict[type[Any], str] = {
@@ -30,6 +32,8 @@ TABLES: dict[type[Any], str] = {
     BackwardRecord: "backward",
     HistogramRecord: "histogram",
     NoteRecord: "note",
+    StageRecord: "stage",
+    StepRecord: "step",
 }
 """The table of each kind of record, in the order in which references allow writing them."""
 

@@ -91,6 +91,38 @@ CREATE TABLE histogram (
   PRIMARY KEY (network, layer, channel)
 ) WITHOUT ROWID;
 
+-- The stages of a network: runs of layers that share their channels along identity shortcuts, and what is inside their
+-- blocks.
+CREATE TABLE stage (
+  network TEXT NOT NULL,
+  name TEXT NOT NULL,               -- of the stage
+  place INTEGER NOT NULL,           -- call order inside the stage
+  layer TEXT NOT NULL,
+  letter TEXT NOT NULL,             -- of the block: 'a', 'b', 'c' ...
+  role TEXT NOT NULL,               -- 'trunk' (the channels after the block), 'branch' (what it adds to them, channel by
+                                    -- channel), 'shortcut', or what a layer inside does: 'reduce', 'spatial', 'expand' ...
+  PRIMARY KEY (network, name, place)
+) WITHOUT ROWID;
+CREATE INDEX stage_by_layer ON stage (network, layer);
+
+-- How units of two layers go together: the same channel of a stage's next layer, and best matches of neighbours.
+CREATE TABLE step (
+  network TEXT NOT NULL,
+  before TEXT NOT NULL,             -- the earlier layer
+  channel INTEGER NOT NULL,
+  after TEXT NOT NULL,              -- the later layer
+  other INTEGER NOT NULL,           -- its channel
+  kind TEXT NOT NULL CHECK (kind IN ('same', 'match')),   -- an identity shortcut joins the channels, or examples do
+  shared INTEGER NOT NULL,          -- examples in common, of the provenance's k
+  rank REAL NOT NULL,               -- Spearman's correlation of their answers over all photos
+  p_on REAL NOT NULL,               -- how rarely chance gives the earlier unit as many in the later layer: of 'same' the
+                                    -- share of its live channels, of 'match' that of shuffles, in which the best counts
+  p_from REAL NOT NULL,             -- and the later unit in the earlier layer
+  provenance TEXT NOT NULL REFERENCES provenance (id),
+  PRIMARY KEY (network, before, channel, after, other)
+) WITHOUT ROWID;
+CREATE INDEX step_by_after ON step (network, after, other);
+
 -- What the atlas has finished: a task's key is the hash of its description; its records were committed with it.
 CREATE TABLE task (key TEXT PRIMARY KEY, description TEXT NOT NULL) WITHOUT ROWID;
 

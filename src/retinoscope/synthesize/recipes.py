@@ -121,14 +121,18 @@ def _octave(name: str, what: str, steps: int, *corrections: Correction) -> Recip
     return Recipe(name, f"nguyen2016b: {what}", bright, (CentreBias(),), steps, BYTE, 224, normalised, (), corrections)
 
 
-def colourful(batch: int, size: int) -> Fourier:
-    """A Fourier canvas that falls off a little faster, f ** -1.1: stronger colours and shapes at the same scores."""
-    return Fourier(batch, size, decay=1.1)
+def vivid(batch: int, size: int) -> Fourier:
+    """A Fourier canvas that falls off a little faster, f ** -1.1: stronger colours and shapes at the same scores.
+
+    Its mean colour moves four times as fast: channels of early layers that answer to even colour, black or red, else
+    end before they get there (up to 1.6 times the score); at eight times some deeper ones get black pictures.
+    """
+    return Fourier(batch, size, decay=1.1, mean=4.0)
 
 
 RECIPES = {
     "robust": Recipe(
-        "robust", "ours: turned crops at several scales, each item its own", colourful, ROBUST, 256, 0.05, None, brisk
+        "robust", "ours: turned crops at several scales, each item its own", vivid, ROBUST, 256, 0.05, None, brisk
     ),
     "lucid": Recipe("lucid", "lucid2018: render_vis and standard_transforms", Fourier, LUCID, 512, 0.05, 128),
     "article": Recipe("article", "olah2017: the settings of its figures", Fourier, ARTICLE, 2560, 0.05, 128),

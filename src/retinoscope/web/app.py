@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 from retinoscope.base.errors import BadUnitError, RetinoscopeError, StoreError, UnknownNameError
 from retinoscope.store.connection import FILE
-from retinoscope.web import pages, photos, queries, render, search, urls
+from retinoscope.web import pages, photos, queries, render, search, unit_page, urls
 from retinoscope.web.pages import MissingPageError, Page
 from retinoscope.web.queries import View
 from retinoscope.web.reader import Reader
@@ -67,7 +67,7 @@ def _page_routes(store: Path) -> list[Route]:
         "/_classes/{label}/": lambda db, request: photos.label(db, *_names(request)),
         "/{network}/": lambda db, request: pages.network(db, *_names(request)),
         "/{network}/{layer}/": lambda db, request: pages.layer(db, *_names(request)),
-        "/{network}/{layer}/{channel}/": lambda db, request: pages.unit(db, *_names(request)),
+        "/{network}/{layer}/{channel}/": lambda db, request: unit_page.unit(db, *_names(request)),
     }
     squeeze = [Middleware(GZipMiddleware, minimum_size=1000, compresslevel=5)]
     routes = []

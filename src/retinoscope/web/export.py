@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from retinoscope.base.errors import StoreError
-from retinoscope.web import pages, photos, queries, render, search, urls
+from retinoscope.web import pages, photos, queries, render, search, unit_page, urls
 from retinoscope.web.app import IMAGES, STATIC
 from retinoscope.web.pages import Page
 from retinoscope.web.queries import View
@@ -88,7 +88,7 @@ def _makers(db: View) -> Iterator[Callable[[], Page]]:
             yield lambda network=network, layer=layer: pages.layer(db, network, layer)  # type: ignore[misc]
             for channel in queries.channels(db, network, layer):
                 key = (network, layer, str(channel))
-                yield lambda key=key: pages.unit(db, *key)  # type: ignore[misc]
+                yield lambda key=key: unit_page.unit(db, *key)  # type: ignore[misc]
     for photo in [row["id"] for row in queries.photos(db)]:
         yield lambda photo=photo: photos.photo(db, photo)  # type: ignore[misc]
     for label in queries.labels_of_photos(db):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from retinoscope.base.errors import UnknownNameError, unknown
-from retinoscope.web import classes, queries, spectrum, urls
+from retinoscope.web import queries, urls
 from retinoscope.web.queries import Row, View
 
 STRIP = 12
@@ -86,10 +86,11 @@ def network(db: View, name: str) -> Page:
 
 def _layer_card(db: View, layer: Row) -> Row:
     strip = queries.strip(db, layer["network"], layer["name"], STRIP) if layer["results"] else []
-    return _layer_facts(layer) | {"strip": [thumb(unit) for unit in strip]}
+    return layer_facts(layer) | {"strip": [thumb(unit) for unit in strip]}
 
 
-def _layer_facts(layer: Row) -> Row:
+def layer_facts(layer: Row) -> Row:
+    """What is told of a layer wherever it is shown."""
     whole = layer["stride_y"] is None
     return {
         "name": layer["name"],
@@ -132,21 +133,22 @@ def patch(row: Row) -> Row:
 
 def layer(db: View, network_name: str, name: str) -> Page:
     """A layer and all its units."""
-    owner, layers, row = _find_layer(db, network_name, name)
-    facts = _layer_facts(row)
-    before, after = _beside(layers, row)
+    owner, layers, row = find_layer(db, network_name, name)
+    facts = layer_facts(row)
+    before, after = beside(layers, row)
     data = {
         "network": owner["name"],
         **facts,
         "layers": len(layers),
-        "previous_layer": _layer_link(before),
-        "next_layer": _layer_link(after),
-        "units": _units(db, owner, row, _is_output(owner, layers, row)),
+        "previous_layer": layer_link(before),
+        "next_layer": layer_link(after),
+        "units": _units(db, owner, row, is_output(owner, layers, row)),
     }
     return Page("layer.html", facts["url"], f"{row['name']} · {owner['name']}", data)
 
 
-def _is_output(owner: Row, layers: list[Row], row: Row) -> bool:
+def is_output(owner: Row, layers: list[Row], row: Row) -> bool:
+    """Whether a layer gives the classes, one channel for each."""
     return row is layers[-1] and row["channels"] == len(owner["labels"])
 
 
@@ -171,7 +173,8 @@ def _units(db: View, owner: Row, row: Row, output: bool) -> list[Row]:
     return found
 
 
-def _layer_link(row: Row | None, channel: int | None = None) -> Row | None:
+def layer_link(row: Row | None, channel: int | None = None) -> Row | None:
+    """A link to a layer, or to a channel of it that exists."""
     if row is None:
         return None
     if channel is not None and channel < row["channels"]:
@@ -179,114 +182,12 @@ def _layer_link(row: Row | None, channel: int | None = None) -> Row | None:
     return {"text": row["name"], "url": urls.layer(row["network"], row["name"])}
 
 
-def _beside(layers: list[Row], row: Row) -> tuple[Row | None, Row | None]:
+def beside(layers: list[Row], row: Row) -> tuple[Row | None, Row | None]:
     """The nearest layers with results before and after one, in call order."""
     full = [layer for layer in layers if layer["results"]]
     before = [layer for layer in full if layer["place"] < row["place"]]
     after = [layer for layer in full if layer["place"] > row["place"]]
     return (before[-1] if before else None, after[0] if after else None)
-
-
-def unit(db: View, network_name: str, layer_name: str, channel: str) -> Page:
-    """A unit: its pictures, examples, spectrum, histogram, and how they were made."""
-    owner, layers, row = _find_layer(db, network_name, layer_name)
-    number = _find_channel(row, channel)
-    key = (owner["name"], row["name"], number)
-    histogram = queries.unit_histogram(db, *key)
-    pictures, examples = queries.unit_pictures(db, *key), queries.unit_examples(db, *key)
-    shown, sides = [_picture(row) for row in pictures], [_example(row) for row in examples]
-    notes, backward = queries.unit_notes(db, *key), queries.unit_backward(db, *key)
-    _join(sides, backward)
-    text, path = f"{row['name']}:{number}", urls.unit(*key)
-    data = {
-        "network": owner["name"],
-        "layer": _layer_facts(row),
-        "channel": number,
-        "text": text,
-        "url": path,
-        "class": owner["labels"][number] if _is_output(owner, layers, row) else None,
-        "pictures": shown,
-        "notes": notes,
-        "rules": sorted({row["rule"] for row in backward}, key=_order),
-        "spectrum": spectrum.panels(shown, sides, notes),
-        "classes": classes.of_unit(db, *key),
-        **{_key(side): [row for row in sides if row["side"] == side] for side in _SIDES},
-        "histogram": histogram and {key: histogram[key] for key in _HISTOGRAM},
-        **_unit_neighbours(db, layers, row, number),
-        "provenance": _provenances(db, pictures, examples, backward, histogram),
-    }
-    return Page("unit.html", path, f"{text} · {owner['name']}", data)
-
-
-_RULES = ("guided", "deconvnet", "gradient")
-"""Backward rules in the order in which a page offers them."""
-
-
-def _join(examples: list[Row], backward: list[Row]) -> None:
-    """Put the backward pictures to the top examples they belong to."""
-    for example in examples:
-        own = [row for row in backward if example["side"] == "top" and row["place"] == example["place"]]
-        example["backward"] = [_backward(row) for row in sorted(own, key=lambda row: _order(row["rule"]))]
-
-
-def _order(rule: str) -> tuple[int, str]:
-    return (_RULES.index(rule) if rule in _RULES else len(_RULES), rule)
-
-
-def _backward(row: Row) -> Row:
-    cell = [row["cell_top"], row["cell_left"], row["cell_bottom"], row["cell_right"]]
-    patch = {"photo": urls.media(row["file"]), "height": row["height"], "width": row["width"], "box": cell}
-    return {"rule": row["rule"], "peak": row["peak"], "provenance": row["provenance"], "patch": patch}
-
-
-_SIDES = ("top", "slightly positive", "slightly negative", "bottom")
-
-
-def _key(side: str) -> str:
-    return side.replace(" ", "_")
-
-
-_HISTOGRAM = ("edges", "counts", "quantiles", "minimum", "maximum", "mean")
-
-
-def _unit_neighbours(db: View, layers: list[Row], row: Row, channel: int) -> Row:
-    have = queries.channels(db, row["network"], row["name"])
-    before = [other for other in have if other < channel]
-    after = [other for other in have if other > channel]
-    up, down = _beside(layers, row)
-    return {
-        "previous_unit": _layer_link(row, before[-1]) if before else None,
-        "next_unit": _layer_link(row, after[0]) if after else None,
-        "previous_layer": _layer_link(up, channel),
-        "next_layer": _layer_link(down, channel),
-    }
-
-
-def _picture(row: Row) -> Row:
-    shown = {key: row[key] for key in ("kind", "height", "width", "score", "provenance")}
-    peak = row.get("peak")  # stores of schema 1 have none
-    return {"url": urls.media(row["file"])} | shown | {"peak": peak}
-
-
-def _example(row: Row) -> Row:
-    shown = {key: row[key] for key in ("side", "place", "score", "photo", "item", "label", "credit", "provenance")}
-    return shown | {"position": [row["y"], row["x"]], "photo_url": urls.photo(row["photo"]), "patch": patch(row)}
-
-
-def _provenances(
-    db: View, pictures: list[Row], examples: list[Row], backward: list[Row], histogram: Row | None
-) -> list[Row]:
-    """How the unit's records were made: one entry per provenance, with what it made."""
-    made: dict[str, dict[str, None]] = {}
-    for picture in pictures:
-        made.setdefault(picture["provenance"], {})[f"{picture['kind']} picture"] = None
-    for example in examples:
-        made.setdefault(example["provenance"], {})["examples"] = None
-    for row in backward:
-        made.setdefault(row["provenance"], {})[f"{row['rule']} backward pictures"] = None
-    if histogram is not None:
-        made.setdefault(histogram["provenance"], {})["histogram"] = None
-    return [{"id": id, "made": list(what), "body": queries.provenance(db, id)} for id, what in made.items()]
 
 
 def _find_network(db: View, name: str) -> Row:
@@ -300,7 +201,8 @@ def _find_network(db: View, name: str) -> Row:
     )
 
 
-def _find_layer(db: View, network_name: str, name: str) -> tuple[Row, list[Row], Row]:
+def find_layer(db: View, network_name: str, name: str) -> tuple[Row, list[Row], Row]:
+    """The network, its layers, and the layer of that name or segment; raises MissingPageError."""
     owner = _find_network(db, network_name)
     layers = queries.layers(db, owner["name"])
     for row in layers:
@@ -309,15 +211,6 @@ def _find_layer(db: View, network_name: str, name: str) -> tuple[Row, list[Row],
     names = [row["name"] for row in layers]
     near = [(close, urls.layer(owner["name"], close)) for close in _near(name, names)]
     raise MissingPageError(str(unknown(f"layer of {owner['name']}", name, names)), near)
-
-
-def _find_channel(row: Row, channel: str) -> int:
-    if channel.isascii() and channel.isdigit() and len(channel) < 10 and int(channel) < row["channels"]:
-        return int(channel)
-    allowed = f"{row['name']} has channels 0 to {row['channels'] - 1}"
-    last = _layer_link(row, row["channels"] - 1) or {}
-    near = [(row["name"], urls.layer(row["network"], row["name"])), (last["text"], last["url"])]
-    raise MissingPageError(f"no unit '{row['name']}:{channel}'; {allowed}", near)
 
 
 def _near(name: str, names: list[str]) -> list[str]:

@@ -163,14 +163,40 @@ def unit_examples(db: View, network: str, layer: str, channel: int) -> list[Row]
 
 def unit_backward(db: View, network: str, layer: str, channel: int) -> list[Row]:
     """What comes back from a unit's top examples, by rule and place; stores of schema 2 have none."""
-    if not _has_backward(db):
+    if not _has(db, "backward"):
         return []
     return _rows(db, f"SELECT * FROM backward WHERE {_UNIT} ORDER BY rule, place", network, layer, channel)
 
 
-def _has_backward(db: View) -> bool:
-    query = "SELECT 1 FROM sqlite_master WHERE name = 'backward'"
-    return db.keep(("backward",), lambda: bool(db.execute(query).fetchall()))
+def _has(db: View, table: str) -> bool:
+    """Whether the store has a table: older ones lack the later ones."""
+    query = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    return db.keep(("table", table), lambda: bool(db.execute(query, (table,)).fetchall()))
+
+
+def stage(db: View, network: str, layer: str) -> list[Row]:
+    """The layers of the stage that a layer belongs to, in call order; stores of schema 3 know none."""
+    if not _has(db, "stage"):
+        return []
+    name = "SELECT name FROM stage WHERE network = ?1 AND layer = ?2 ORDER BY role <> 'trunk', name LIMIT 1"
+    query = f"SELECT * FROM stage WHERE network = ?1 AND name = ({name}) ORDER BY place"
+    return db.keep(("stage", network, layer), lambda: _rows(db, query, network, layer))
+
+
+def unit_steps(db: View, network: str, layer: str, channel: int) -> list[Row]:
+    """How a unit goes together with units of other layers: `k` examples each, `shared` of them; the best first."""
+    if not _has(db, "step"):
+        return []
+    where = "network = ?1 AND (before = ?2 AND channel = ?3 OR after = ?2 AND other = ?3)"
+    found = _rows(db, f"SELECT * FROM step WHERE {where} ORDER BY shared DESC, rank DESC", network, layer, channel)
+    return [row | {"k": provenance(db, row["provenance"])["recipe"]["k"]} for row in found]
+
+
+def face(db: View, network: str, layer: str, channel: int) -> Row:
+    """What a unit is known by: its picture, else its strongest example, else its bare name."""
+    bare: Row = {"network": network, "layer": layer, "channel": channel}
+    tops = [row for row in unit_examples(db, network, layer, channel) if row["side"] == "top"]
+    return next(iter([*unit_pictures(db, network, layer, channel), *tops]), bare)
 
 
 def unit_histogram(db: View, network: str, layer: str, channel: int) -> Row | None:
@@ -182,7 +208,8 @@ def unit_histogram(db: View, network: str, layer: str, channel: int) -> Row | No
 
 def provenance(db: View, id: str) -> Row:
     """The body of a provenance."""
-    body: Row = json.loads(db.execute("SELECT body FROM provenance WHERE id = ?", (id,)).fetchone()[0])
+    query = "SELECT body FROM provenance WHERE id = ?"
+    body: Row = db.keep(("provenance", id), lambda: json.loads(db.execute(query, (id,)).fetchone()[0]))
     return body
 
 
@@ -194,7 +221,7 @@ def has_file(db: View, file: str) -> bool:
 
 def _with_files(db: View) -> list[str]:
     """The tables that name image files."""
-    return ["picture", "photo", *(["backward"] if _has_backward(db) else [])]
+    return ["picture", "photo", *(["backward"] if _has(db, "backward") else [])]
 
 
 def files(db: View) -> list[str]:

@@ -44,7 +44,7 @@
 
   const grid = $("grid");
   if (grid && $("tools")) browse(grid);
-  if ($("permalink")) unit();
+  if ($("permalink")) { unit(); rules(); }
 
   function browse(grid) {
     const cards = [...grid.children];
@@ -95,6 +95,27 @@
   }
   function number(text) { return text === undefined ? -Number.MAX_VALUE : Number(text); }
   function brief(value) { return value === -Number.MAX_VALUE ? "–" : String(Number(value.toPrecision(3))); }
+
+  // The chosen backward rule goes along to other units: in their links, and in the storage for ways around these.
+  function rules() {
+    const inputs = [...document.querySelectorAll("input[name=rule]")], key = "retinoscope-rule";
+    const found = (rule) => inputs.find((input) => input.id === `rule-${rule}`);
+    let rule = new URLSearchParams(location.search).get("rule");
+    try { rule = rule || localStorage.getItem(key); } catch { /* storage is switched off */ }
+    if (found(rule)) found(rule).checked = true;
+    if (rule) hand(rule);
+    for (const input of inputs) {
+      input.addEventListener("change", () => {
+        const chosen = input.id.slice("rule-".length);
+        try { localStorage.setItem(key, chosen); } catch { /* storage is switched off */ }
+        try { history.replaceState(null, "", `?rule=${chosen}`); } catch { /* a page on a disk */ }
+        hand(chosen);
+      });
+    }
+    function hand(chosen) {
+      for (const link of document.querySelectorAll("a.arrow, a.cell, .inside a, .relatives a")) link.search = `?rule=${encodeURIComponent(chosen)}`;
+    }
+  }
 
   function unit() {
     const field = $("permalink"), button = $("copy");
