@@ -11,8 +11,8 @@ forward and plain gradient of the same 9 photos of each unit.
 The peer is zennit-crp 0.6.0, in an environment of its own: its `FeatureVisualization` ranks the same photos by largest
 activation at LAYER alone, then its `get_max_reference` runs the same 9 photos backwards from the same neuron by
 zennit's guided backpropagation. It reads decoded photos; ours decodes the files. For the comparison ours scans LAYER
-alone too. Where the peer's 9th and 10th photo of a unit differ (by 0.0001 of the best), both must name the same 9 photos;
-and where they name the same, their heatmaps are compared with ours.
+alone too. Where the peer's 9th and 10th photo of a unit differ (by 0.0001 of the best), both must name the same 9
+photos; and where they name the same, their heatmaps are compared with ours.
 
 MODEL is a name or `file.py:factory`, as on the command line; the peer needs a network that can be pickled, such as
 torchvision's and timm's. What is measured is kept in --keep: a run that was stopped goes on where it was.
