@@ -20,6 +20,7 @@ WRITES = {
     "interpolation.py": {"interpolation.png", "photos.png"},
     "mean_spectrum.py": {"photo_spectrum.npy"},
     "own_network.py": {"own_network"},
+    "refinement.py": {"refinement.png"},
     "render_units.py": {"units.png"},
     "spectrum.py": {"spectrum.png"},
 }
