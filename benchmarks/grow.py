@@ -176,7 +176,8 @@ def main() -> None:
     module = TinyDarknet()
     state = torch.load(options.weights, weights_only=True)
     module.load_state_dict(dict(zip(module.state_dict(), state.values(), strict=True)))
-    plain = rs.wrap(module.eval(), name="Tiny Darknet", input_size=tuple(held.pixels.shape[2:]))
+    height, width = held.pixels.shape[2:]
+    plain = rs.wrap(module.eval(), name="Tiny Darknet", input_size=(height, width))
     grown = rs.grow(plain, options.layers)
     before, after = answers(plain, held), answers(grown, held)
     print(f"{HELD} photos, {before.numel()} logits, the same to the bit after growing: {torch.equal(before, after)}\n")

@@ -9,6 +9,7 @@ grow.png: the losses, and the digits of a channel that becomes clearer and of on
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import torch
@@ -136,7 +137,8 @@ def draw(first: list[float], losses: dict[str, list[float]], found: Refinement, 
     rise = found.kinship[-1] - found.kinship[0]
     clear, dull = int((found.clearest(1) or [int(rise.argmax())])[0]), int(rise.argmin())
     figure = plt.figure(figsize=(11, 4.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.6])
+    halves: Any = figure.subfigures(1, 2, width_ratios=[1, 1.6])
+    left, right = halves
     axes = left.subplots()
     axes.plot(smooth(first), color="0.6", label="plain")
     for name, color in (("not grown", "0.3"), ("grown", "tab:orange")):
@@ -144,7 +146,7 @@ def draw(first: list[float], losses: dict[str, list[float]], found: Refinement, 
     axes.set(yscale="log", xlabel="step", ylabel="training loss (mean of 25 steps)")
     axes.axvline(len(first), color="0.8", linestyle=":")
     axes.legend(frameon=False)
-    right.suptitle(f"The {K} digits that excite a channel most", size=10)
+    right.suptitle(f"The {K} digits that excite a channel most\n", size=10)
     rows = [(channel, place, layer) for channel in (clear, dull) for place, layer in enumerate(found.stream.layers)]
     grid = right.subplots(len(rows), K, gridspec_kw={"hspace": 0.25})
     for line, (channel, place, layer) in zip(grid, rows, strict=True):
