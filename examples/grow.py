@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import torch
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -21,9 +21,6 @@ from retinoscope.base.boxes import Box, Item
 from retinoscope.network.model import Model
 from retinoscope.observe.peaks import peaks
 from retinoscope.observe.refinement import Refinement, layers_of, refinements
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 SHORT = int(os.environ.get("RETINOSCOPE_EXAMPLE_STEPS", "0"))  # the tests take two steps
 STEPS, MORE = SHORT or 400, SHORT or 400
@@ -136,7 +133,7 @@ def draw(first: list[float], losses: dict[str, list[float]], found: Refinement, 
     """The losses, and of two channels the digits that excite them most, before and after the block."""
     rise = found.kinship[-1] - found.kinship[0]
     clear, dull = int((found.clearest(1) or [int(rise.argmax())])[0]), int(rise.argmin())
-    figure = plt.figure(figsize=(11, 4.2), layout="constrained")
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
     halves: Any = figure.subfigures(1, 2, width_ratios=[1, 1.6])
     left, right = halves
     axes = left.subplots()
@@ -152,7 +149,7 @@ def draw(first: list[float], losses: dict[str, list[float]], found: Refinement, 
     for line, (channel, place, layer) in zip(grid, rows, strict=True):
         best = seen[layer][:, channel].sort(descending=True, stable=True).indices[:K]  # type: ignore[index]
         for cell, item in zip(line, best, strict=True):
-            cell.imshow(data.images[item, 0], cmap="gray_r", interpolation="nearest")
+            cell.imshow(data.images[item, 0].numpy(), cmap="gray_r", interpolation="nearest")
             cell.set(xticks=[], yticks=[])
         alike = f"alike {float(found.kinship[place, channel]):.2f}"
         title = f"{layer}:{channel}, {'after' if place else 'before'} the block: {alike}"
