@@ -8,7 +8,8 @@ CANDIDATES without a name), and asks judges that the optimiser never saw and tha
 in %, and the mean log-probability of the wanted class, with its difference to the first candidate, paired by class, and
 the standard error of that. The log-probability ranks settings with far fewer pictures than shares do. The classes are
 none of those that transfer.py asks for (every tenth), so that what is chosen here is not tuned to the test there.
-Candidates share starting noise and views class by class.
+Candidates share starting noise and views class by class. Judges that know more classes are asked for a network's own
+alone, found by their names.
 
 Everything is kept in --folder: a run that was stopped goes on where it was, and contact sheets lie beside.
 """
@@ -238,8 +239,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = load(options.model)
     known = model.layers["logits"].channels
-    among = [judge for judge in judges(options, options.model) if judge.classes == known]
-    classes = (others(options.classes) if known == 1000 else list(range(known))) * options.seeds
+    among = [judge for judge in map(partial(knowing, model), judges(options, options.model)) if judge]
+    classes = (others(options.classes) if known == 1000 else spread(known, options.classes)) * options.seeds
     print(f"{model.name}, {len(classes)} pictures of classes, {options.steps} steps\n")
     print(f"| candidate | px | s per class | {' | '.join(judge.name for judge in among)} |")
     print("|---" * (3 + len(among)) + "|")
@@ -248,6 +249,17 @@ def main() -> None:
         pictures, seconds = pictured(model, name, classes, options)
         texts, first = compared(pictures, classes, among, first)
         print(f"| {name} | {pictures.shape[-1]} | {seconds / len(classes):.2f} | {' | '.join(texts)} |", flush=True)
+
+
+def knowing(model: Model, judge: Judge) -> Judge | None:
+    """A judge of the same classes: as many, or the network's own among a judge's by their names."""
+    same = judge.classes == model.layers["logits"].channels
+    return judge if same else judge.restricted(model.labels)
+
+
+def spread(known: int, count: int) -> list[int]:
+    """At most `count` of the classes, at equal distances."""
+    return [index * known // count for index in range(count)] if known > count else list(range(known))
 
 
 def others(count: int) -> list[int]:
