@@ -3,9 +3,9 @@
     python benchmarks/probe_vit.py dinov2s.pt photos64.zip build/probe.pt [--each 20] [--threads 1]
 
 The first file holds the weights under timm's names for vit_small_patch14_dinov2 (timm downloads them elsewhere). The
-zip has a folder per class, named by WordNet ids. The network stays as it is and looks at 98 px (7 x 7 patches), the size of
-the local crops that it was trained on; only its head is fitted, by logistic regression on the class token of EACH photos
-of every class. Prints the accuracy on 5 more of each class. Other scripts take
+zip has a folder per class, named by WordNet ids. The network stays as it is and looks at 98 px (7 x 7 patches), the
+size of the local crops that it was trained on; only its head is fitted, by logistic regression on the class tokens of
+EACH photos of every class. Prints the accuracy on 5 more of each. Other scripts take
 `--model benchmarks/probe_vit.py:probe` for the network in build/probe.pt.
 """
 

@@ -35,6 +35,7 @@ from retinoscope.network.zoo import load
 from retinoscope.synthesize.ascent import Ascent, adam
 from retinoscope.synthesize.natural import answering, natural
 from retinoscope.synthesize.objectives import Objective, logit
+from retinoscope.synthesize.penalties import total_variation
 from retinoscope.synthesize.recipes import RECIPES, Recipe, no_prior, still
 from retinoscope.synthesize.render import render
 from retinoscope.tensor.memory import keep_memory
@@ -213,6 +214,13 @@ CANDIDATES: dict[str, Candidate] = {
     "rate 0.1, habits alone": Candidate(living("rate 0.1, habits alone", rate=0.1, shake=still)),
     "rate 0.1, farther": Candidate(living("rate 0.1, farther", rate=0.1, transforms=(Views((0.6, 1.0)),))),
     "rate 0.1, blur 1": Candidate(living("rate 0.1, blur 1", rate=0.1, transforms=(Views(), Blur(1.0)))),
+    "maco": Candidate(RECIPES["maco"]),
+    "rate 0.1, habits 5": Candidate(living("rate 0.1, habits 5", rate=0.1, prior=Habits(5.0))),
+    "rate 0.2, habits 15": Candidate(living("rate 0.2, habits 15", rate=0.2, prior=Habits(15.0))),
+    "rate 0.2, habits alone": Candidate(living("rate 0.2, habits alone", rate=0.2, shake=still)),
+    "rate 0.2, decay 1.5": Candidate(living("rate 0.2, decay 1.5", rate=0.2, canvas=canvas(1.5))),
+    "rate 0.1, variation": Candidate(living("rate 0.1, variation", rate=0.1, penalties=(-0.05 * total_variation(),))),
+    "robust rate 0.1": Candidate(plain("robust rate 0.1", rate=0.1)),
     "natural decay 1.3": Candidate(living("natural decay 1.3", canvas=canvas(1.3))),
     "natural blur 1": Candidate(living("natural blur 1", transforms=(Views(), Blur(1.0)))),
 }
