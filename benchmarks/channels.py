@@ -7,7 +7,7 @@ PHOTOS is a folder; its first LIMIT are looked at. Renders EACH channels of each
 every second block) with each candidate and scores pictures and the 9 photos with the highest channel mean under fresh
 views of the robust recipe. Prints, for each candidate: the share of channels whose picture scores more than each of the
 9 photos, the median score in standard deviations of the photos' own scores above their mean, and how much pictures
-repeat at the distance of a patch (`periodicity`; photos show 0.00).
+repeat at the distance of a patch (`periodicity`).
 """
 
 import argparse
