@@ -13,19 +13,28 @@ from torch import Tensor
 
 from retinoscope.image.codec import encode_png, photo
 from retinoscope.network.wrap import wrap
-from retinoscope.network.zoo import load
+from retinoscope.network.zoo import imagenet_labels, load
 
 BATCH = 25
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A network that classifies pictures: `logits` of (b, 3, side, side) in [0, 1]."""
+    """A network that classifies pictures: `logits` of (b, 3, side, side) in [0, 1]; `labels` name them."""
 
     name: str
     side: int
     logits: Callable[[Tensor], Tensor]
     classes: int = 1000
+    labels: tuple[str, ...] = ()
+
+    def restricted(self, labels: Sequence[str]) -> "Judge | None":
+        """The judge asked for these of its classes alone, in this order; None when it does not know one of them."""
+        known = self.labels or (imagenet_labels() if self.classes == 1000 else ())
+        if not labels or not set(labels) <= set(known):
+            return None
+        places = torch.tensor([known.index(label) for label in labels])
+        return Judge(self.name, self.side, lambda images: self.logits(images)[:, places], len(labels), tuple(labels))
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ def by_name(name: str) -> Judge:
     """A network as `retinoscope.load` knows it."""
     model = load(name)
     name, classes = model.name.removeprefix("efficientnet-"), model.layers["logits"].channels
-    return Judge(name, min(model.input_size), model, classes)
+    return Judge(name, min(model.input_size), model, classes, model.labels)
 
 
 def squeezenet(weights: Path) -> Judge:

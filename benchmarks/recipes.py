@@ -8,7 +8,8 @@ CANDIDATES without a name), and asks judges that the optimiser never saw and tha
 in %, and the mean log-probability of the wanted class, with its difference to the first candidate, paired by class, and
 the standard error of that. The log-probability ranks settings with far fewer pictures than shares do. The classes are
 none of those that transfer.py asks for (every tenth), so that what is chosen here is not tuned to the test there.
-Candidates share starting noise and views class by class.
+Candidates share starting noise and views class by class. Judges that know more classes are asked for a network's own
+alone, found by their names.
 
 Everything is kept in --folder: a run that was stopped goes on where it was, and contact sheets lie beside.
 """
@@ -34,6 +35,7 @@ from retinoscope.network.zoo import load
 from retinoscope.synthesize.ascent import Ascent, adam
 from retinoscope.synthesize.natural import answering, natural
 from retinoscope.synthesize.objectives import Objective, logit
+from retinoscope.synthesize.penalties import total_variation
 from retinoscope.synthesize.recipes import RECIPES, Recipe, no_prior, still
 from retinoscope.synthesize.render import render
 from retinoscope.tensor.memory import keep_memory
@@ -212,6 +214,13 @@ CANDIDATES: dict[str, Candidate] = {
     "rate 0.1, habits alone": Candidate(living("rate 0.1, habits alone", rate=0.1, shake=still)),
     "rate 0.1, farther": Candidate(living("rate 0.1, farther", rate=0.1, transforms=(Views((0.6, 1.0)),))),
     "rate 0.1, blur 1": Candidate(living("rate 0.1, blur 1", rate=0.1, transforms=(Views(), Blur(1.0)))),
+    "maco": Candidate(RECIPES["maco"]),
+    "rate 0.1, habits 5": Candidate(living("rate 0.1, habits 5", rate=0.1, prior=Habits(5.0))),
+    "rate 0.2, habits 15": Candidate(living("rate 0.2, habits 15", rate=0.2, prior=Habits(15.0))),
+    "rate 0.2, habits alone": Candidate(living("rate 0.2, habits alone", rate=0.2, shake=still)),
+    "rate 0.2, decay 1.5": Candidate(living("rate 0.2, decay 1.5", rate=0.2, canvas=canvas(1.5))),
+    "rate 0.1, variation": Candidate(living("rate 0.1, variation", rate=0.1, penalties=(-0.05 * total_variation(),))),
+    "robust rate 0.1": Candidate(plain("robust rate 0.1", rate=0.1)),
     "natural decay 1.3": Candidate(living("natural decay 1.3", canvas=canvas(1.3))),
     "natural blur 1": Candidate(living("natural blur 1", transforms=(Views(), Blur(1.0)))),
 }
@@ -238,8 +247,8 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     model = load(options.model)
     known = model.layers["logits"].channels
-    among = [judge for judge in judges(options, options.model) if judge.classes == known]
-    classes = (others(options.classes) if known == 1000 else list(range(known))) * options.seeds
+    among = [judge for judge in map(partial(knowing, model), judges(options, options.model)) if judge]
+    classes = (others(options.classes) if known == 1000 else spread(known, options.classes)) * options.seeds
     print(f"{model.name}, {len(classes)} pictures of classes, {options.steps} steps\n")
     print(f"| candidate | px | s per class | {' | '.join(judge.name for judge in among)} |")
     print("|---" * (3 + len(among)) + "|")
@@ -248,6 +257,17 @@ def main() -> None:
         pictures, seconds = pictured(model, name, classes, options)
         texts, first = compared(pictures, classes, among, first)
         print(f"| {name} | {pictures.shape[-1]} | {seconds / len(classes):.2f} | {' | '.join(texts)} |", flush=True)
+
+
+def knowing(model: Model, judge: Judge) -> Judge | None:
+    """A judge of the same classes: as many, or the network's own among a judge's by their names."""
+    same = judge.classes == model.layers["logits"].channels
+    return judge if same else judge.restricted(model.labels)
+
+
+def spread(known: int, count: int) -> list[int]:
+    """At most `count` of the classes, at equal distances."""
+    return [index * known // count for index in range(count)] if known > count else list(range(known))
 
 
 def others(count: int) -> list[int]:
