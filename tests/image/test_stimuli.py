@@ -129,7 +129,9 @@ def test_share_is_the_area_beyond_a_line(degrees: float) -> None:
     angle = torch.tensor([[[degrees]]], dtype=torch.float64)
     assert torch.allclose(share(grid.along(angle), angle)[0], slow, rtol=0, atol=0.02)  # 40 points a side
     flipped = angle + 180
-    assert torch.allclose(share(grid.along(angle), angle) + share(grid.along(flipped), flipped), torch.ones(()).double())
+    assert torch.allclose(
+        share(grid.along(angle), angle) + share(grid.along(flipped), flipped), torch.ones(()).double()
+    )
 
 
 @pytest.mark.parametrize("curvature", [0.0, 1 / 40, 1 / 12])
@@ -266,7 +268,9 @@ def test_values_can_be_held_and_pictures_masked() -> None:
 def test_sheets_and_strips() -> None:
     sweep = stimuli.frequency_pair(6, 3)
     assert sweep.strip("ratio", 16).shape == (3, 3, 16, 16)
-    assert torch.equal(sweep.strip("orientation", 16)[2], sweep.picture(16, orientation=120, ratio=sweep.axis("ratio").values[2]))
+    assert torch.equal(
+        sweep.strip("orientation", 16)[2], sweep.picture(16, orientation=120, ratio=sweep.axis("ratio").values[2])
+    )
     assert sweep.sheet(32).width == 6 * (32 + 14) + 14
     assert sweep.sheet(32, most=3).width == 3 * (32 + 14) + 14
     assert stimuli.brightness().sheet()._repr_png_()[:4] == sweep._repr_png_()[:4]

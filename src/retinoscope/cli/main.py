@@ -18,6 +18,7 @@ from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
 from retinoscope.cli.serve import serve
 from retinoscope.cli.spectrum import spectrum
+from retinoscope.cli.tune import tune
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
 
@@ -41,7 +42,7 @@ def main(
 
 
 COMMANDS = (
-    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, atlas, serve, export,
+    layers, render, cures, diagnose, scan, spectrum, backproject, tune, follow, correspond, atlas, serve, export,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -1,6 +1,7 @@
 """Where the pixels of a stimulus lie, and how much of a pixel lies on one side of a line.
 
-Angles are in degrees from the x axis towards the y axis, which runs down: 0 points right, 90 down. Lengths are in pixels.
+Angles are in degrees from the x axis towards the y axis, which runs down: 0 points right, 90 down. Lengths are in
+pixels.
 """
 
 import math
@@ -32,7 +33,7 @@ class Grid:
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> "Grid":
-        """A grid of `size` (h, w) whose `center` (y, x) is in pixels, 0 the middle of the first; by default its middle."""
+        """A grid of `size` (h, w) whose `center` (y, x) is in pixels, 0 the first's middle; by default its middle."""
         middle = center or tuple((n - 1) / 2 for n in size)
         y, x = (torch.arange(n, device=device, dtype=dtype) - c for n, c in zip(size, middle, strict=True))
         return cls(y[None, :, None], x[None, None, :])
@@ -79,12 +80,12 @@ def wave(distance: Tensor, wavelength: Tensor, phase: Tensor) -> Tensor:
 
 def plane(grid: Grid, angle: Numbers, wavelength: Numbers, phase: Numbers) -> Float[Tensor, "b h w"]:
     """One wave, along `angle`."""
-    return grid.waves(*(one[:, :, 0] for one in torch.broadcast_tensors(angle, wavelength, phase)))
+    return grid.waves(*(one[:, :, 0].expand(len(angle), 1) for one in (angle, wavelength, phase)))
 
 
 def crossed(grid: Grid, angle: Numbers, wavelength: Numbers, phase: Numbers) -> Float[Tensor, "b h w"]:
-    """cos(2 pi u / wavelength + phase) cos(2 pi v / wavelength): half the sum of two waves 45 degrees to either side."""
-    angle, wavelength, phase = (one[:, :, 0] for one in torch.broadcast_tensors(angle, wavelength, phase))
+    """cos(2 pi u / wavelength + phase) cos(2 pi v / wavelength): half the sum of two waves 45 degrees off."""
+    angle, wavelength, phase = (one[:, :, 0] for one in (angle, wavelength, phase))
     sides, size = torch.cat((angle - 45, angle + 45), 1), (wavelength / math.sqrt(2)).expand(-1, 2)
     return 0.5 * grid.waves(sides, size, phase.expand(-1, 2))
 

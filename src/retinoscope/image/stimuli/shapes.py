@@ -88,8 +88,8 @@ def corner(
 ) -> Sweep:
     """A wedge with its tip at the centre; `orientation`, in degrees of 360, points along its middle.
 
-    `opening` rises in equal steps from `sharpest` to `bluntest` degrees; 180 is an edge. Exact but for the pixels at the
-    very tip. Bright and dark wedges are its variants.
+    `opening` rises in equal steps from `sharpest` to `bluntest` degrees; 180 is an edge. Exact but for the pixels at
+    the very tip. Bright and dark wedges are its variants.
     """
 
     def draw(grid: Grid, orientation: Numbers, opening: Numbers, polarity: Numbers) -> Tensor:

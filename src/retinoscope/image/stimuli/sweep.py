@@ -99,11 +99,11 @@ class Sweep:
     ) -> Iterator[Images]:
         """All pictures in order, `batch` at a time, drawn on `device` around `center` (y, x) in pixels."""
         grid = Grid.around(size, center, device, dtype)
-        for rows in self.rows().split(batch):
+        for rows in torch.split(self.rows(), batch):
             yield self.images(grid, rows)
 
     def picture(self, size: tuple[int, int] | int = 64, **numbers: float) -> Float[Tensor, "3 h w"]:
-        """One picture of any numbers, also between those of the axes; axes that are not named take their first value."""
+        """One picture of any numbers, also between those of the axes; axes not named take their first value."""
         for name in numbers:
             self.axis(name)
         row = [[numbers.get(name, axis.values[0]) for name, axis in self.all_axes.items()]]
@@ -150,9 +150,8 @@ class Sweep:
         return Cell(self.picture(size, **{**self._typical(), **values}), title)
 
     def _typical(self) -> dict[str, float]:
-        """Values that show what the axes are about: two thirds up, or the first where they come around or are variants."""
-        first = {name: axis.period is not None or name in self.over for name, axis in self.all_axes.items()}
-        return {name: axis.values[0 if first[name] else len(axis) * 2 // 3] for name, axis in self.all_axes.items()}
+        """Values that show what the axes are about; of variants the first."""
+        return {name: axis.values[0 if name in self.over else _telling(axis)] for name, axis in self.all_axes.items()}
 
     def _repr_png_(self) -> bytes:
         stream = io.BytesIO()
@@ -163,6 +162,13 @@ class Sweep:
 def phases(count: int = 4) -> Axis:
     """`count` phases of a wave, evenly around 360 degrees, from 0."""
     return turns(count)
+
+
+def _telling(axis: Axis) -> int:
+    """The place of a value that says much: two thirds up, or the first of those that come around."""
+    if axis.period is not None:
+        return 0
+    return len(axis) * 2 // 3 if axis.values[-1] >= axis.values[0] else len(axis) // 3
 
 
 def _thinned(axis: Axis, most: int) -> tuple[float, ...]:

@@ -29,10 +29,10 @@ def frequency_pair(
 ) -> Sweep:
     """A high frequency on one side of a straight border, a low one on the other [schubert2021].
 
-    `orientation`, in degrees of 360, points to the side of the high frequency; `ratio` is the low frequency's wavelength
-    over the high one's, from 1 (no border) to `largest`, in equal ratios, with `wavelength` as their geometric mean.
-    Each texture is the product of two cosines at right angles, one of them along the orientation: it turns with the border.
-    Phases shift it that way.
+    `orientation`, in degrees of 360, points to the side of the high frequency; `ratio` is the low frequency's
+    wavelength over the high one's, from 1 (no border) to `largest`, in equal ratios, with `wavelength` as their
+    geometric mean. Each texture is the product of two cosines at right angles, one of them along the orientation: it
+    turns with the border. Phases shift it that way.
     """
     _visible("frequency_pair", wavelength / math.sqrt(largest), math.sqrt(2))
 
@@ -98,9 +98,9 @@ def texture(
 ) -> Sweep:
     """Noise of about one wavelength, its waves running within +-`spread` degrees of `orientation`, in degrees of 180.
 
-    A sum of 64 waves with directions, phases and wavelengths (within a quarter octave) at random, the same ones in every
-    picture of a `sample`; its standard deviation is `contrast`, its values are cut off at 0 and 1. A spread of 90 has no
-    orientation.
+    A sum of 64 waves with directions, phases and wavelengths (within a quarter octave) at random, the same ones in
+    every picture of a `sample`; its standard deviation is `contrast`, its values are cut off at 0 and 1. A spread of 90
+    has no orientation.
     """
     _visible("texture", shortest / 2**0.25, 1.0)
     numbers = torch.stack([torch.rand(3, WAVES, generator=generator(seed, "texture", str(n))) for n in range(samples)])
