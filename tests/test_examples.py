@@ -21,6 +21,7 @@ WRITES = {
     "own_network.py": {"own_network"},
     "render_units.py": {"units.png"},
     "spectrum.py": {"spectrum.png"},
+    "tuning.py": {"circle.png", "tuning.png"},
 }
 
 

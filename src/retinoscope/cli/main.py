@@ -12,6 +12,7 @@ from retinoscope.cli.correspond import correspond
 from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.export import export
+from retinoscope.cli.families import families
 from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
@@ -42,7 +43,8 @@ def main(
 
 
 COMMANDS = (
-    layers, render, cures, diagnose, scan, spectrum, backproject, tune, follow, correspond, atlas, serve, export,
+    layers, render, cures, diagnose, scan, spectrum, backproject, tune, families, follow, correspond, atlas, serve,
+    export,
 )  # fmt: skip
 
 for command in COMMANDS:

@@ -107,16 +107,17 @@ def told(found: "Tuning", axis: str | None) -> list[dict[str, Any]]:
     }  # fmt: skip
     rows: list[dict[str, Any]] = []
     for place, unit in enumerate(found.units):
-        row: dict[str, Any] = {name: _number(float(values[place])) for name, values in numbers.items()}
+        row: dict[str, Any] = {name: number(float(values[place])) for name, values in numbers.items()}
         around = one.harmonics.shape[1] > 1
         row["harmonics"] = [float(value) for value in one.harmonics[place]] if around else []
-        row["directionality"] = _number(float(one.directionality[place])) if around else None
+        row["directionality"] = number(float(one.directionality[place])) if around else None
         rows.append({"unit": unit, **row})
     return rows
 
 
-def _number(value: float) -> float | None:
-    return value if abs(value) < float("inf") else None  # JSON has no NaN
+def number(value: float) -> float | None:
+    """A number for JSON, which has no NaN."""
+    return value if abs(value) < float("inf") else None
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -209,7 +209,7 @@ def tune(
 def tuned_units(model: Model, units: Unit | str | Sequence[Unit | str]) -> list[Unit]:
     """The units that a text names; layers' names stand for all their units."""
     several = [units] if isinstance(units, str | Unit) else list(units)
-    texts = [f"{one}:*" if str(one) in model.layers else str(one) for one in several]
+    texts = [str(one) if ":" in str(one) else f"{model.layers[str(one)].name}:*" for one in several]
     found = list(dict.fromkeys(parse_units(texts, lambda name: model.layers[name].channels)))
     if placed := [unit for unit in found if unit.position is not None]:
         one = placed[0]

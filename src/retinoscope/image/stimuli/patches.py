@@ -22,8 +22,8 @@ def turned(patches: Sequence[Source], rotations: int = 24, size: int = 224, zoom
     """Patches turned about their middle, which lies at the stimulus's centre [cammarata2020].
 
     `rotation`, in degrees of 360, is clockwise as one sees it. Each patch is cut to a square and brought to `size`
-    pixels first, then shown `zoom` times as large; what lies outside is mirrored. Patches are the variants: answers are averaged over
-    them.
+    pixels first, then shown `zoom` times as large; what lies outside is mirrored. Patches are the
+    variants: answers are averaged over them.
     """
     if not patches:
         raise BadInputError("turned needs at least one patch")
