@@ -14,7 +14,7 @@ __all__ = ["command"]
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = families.Family(lambda: stimuli.edge(8, 1), (lambda: stimuli.brightness(2),))
+    row = families.Family(lambda: stimuli.edge(8, 1), (lambda: stimuli.color(1, 1),))
     monkeypatch.setitem(families.FAMILIES, "edge", row)  # type: ignore[arg-type]
     monkeypatch.setattr(families, "CHANCE", 1.0)
 

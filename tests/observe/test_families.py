@@ -38,7 +38,8 @@ def test_planted_detectors_score_far_above_what_only_looks_like_them() -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_the_family_is_found_whole() -> None:
+def test_the_family_is_found_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "CHANCE", 0.02)  # of shuffled kernels between the same two maps some are detectors
     found = find(high_low(), "high-low-frequency", ["both"], draws=10)
     assert found.null["both"].shape == (120,)
     assert found.members.tolist() == [True] * 8 + [False] * 4
@@ -54,11 +55,18 @@ def test_the_family_is_found_whole() -> None:
 def test_nothing_found(tiny: Model) -> None:
     tuning = tune(tiny, "conv2", stimuli.edge(4, 1))
     nothing = families.Scores(torch.zeros(12).double(), torch.zeros(12).double())
-    found = Found("edge", tuning, nothing, torch.ones(12).double(), {})
+    found = Found("edge", tuning, nothing, torch.ones(12).double(), {"conv2": torch.zeros(3)})
     assert not found.members.any()
     assert len(found.kin()) == 0
     assert found.gap() == 360
     assert math.isnan(found.likeness())
+
+
+def test_of_a_small_null_none_may_score_as_high(tiny: Model) -> None:
+    tuning, null = tune(tiny, "conv2", stimuli.edge(4, 1)), torch.linspace(0, 1, 12).double()
+    one = families.Scores(torch.linspace(0, 1.1, 12).double(), torch.ones(12).double())
+    found = Found("edge", tuning, one, tail(one.score, null), {"conv2": null})
+    assert found.members.tolist() == [False] * 11 + [True]
 
 
 def test_tails_are_counts() -> None:

@@ -93,7 +93,8 @@ class Found:
     """A family in a network: every unit's score, and which units are its members.
 
     `p` (n,) is the share of the same layer's units in shuffled networks that score as high, the unit itself counted
-    among them; members have a p of CHANCE at most, and so a score above 0.
+    among them; members have a p of CHANCE at most, or, where there are too
+    few shuffled units for that, the least p there can be.
     """
 
     family: str
@@ -105,7 +106,9 @@ class Found:
     @property
     def members(self) -> Bool[Tensor, " n"]:
         """Which units belong to the family."""
-        return (self.p <= CHANCE) & (self.scores.score > 0)
+        least = {layer: max(CHANCE, 1 / (1 + len(null))) for layer, null in self.null.items()}
+        limits = torch.tensor([least[unit.rpartition(":")[0]] for unit in self.tuning.units], dtype=torch.float64)
+        return (self.p <= limits) & (self.scores.score > 0)
 
     def kin(self) -> Tuning:
         """The members' tuning, best score first."""
