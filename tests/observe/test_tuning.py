@@ -134,6 +134,12 @@ def test_measured_points_can_be_given(tiny: Model) -> None:
     )
 
 
+def test_points_must_be_for_the_layers(tiny: Model) -> None:
+    points = aims(tiny, [tiny.layers["depthwise"]])
+    with pytest.raises(BadInputError, match="not for conv2; measure them"):
+        tune(tiny, ["conv2", "depthwise"], stimuli.edge(2, 1), aimed=points)
+
+
 def test_mixtures(planted: Tuning) -> None:
     weights = torch.rand(2, len(planted))
     mixed = planted.mix(weights, ["a", "b"])

@@ -1,7 +1,7 @@
 """tune: how units answer to pictures made by formula, as a function of what the formula is given [schubert2021].
 
-All units of all layers asked for are read in one pass over a sweep; what is kept is one number for each unit and
-picture.
+All units of a layer, and of all layers that can look at one point, are read in one pass over a sweep; what is kept is
+one number for each unit and picture.
 """
 
 import io
@@ -244,6 +244,8 @@ def answers(
     fast, chosen = prepare(model, layers), [model.layers[name] for name in layers]
     points = aimed or (aims(fast, chosen) if reading == "center" else [middle(fast, chosen)])
     passes = [one for one in points if any(name in one.positions for name in layers)]
+    if missing := sorted(set(layers) - {name for one in passes for name in one.positions}):
+        raise BadInputError(f"the points given are not for {', '.join(missing)}; measure them with aims")
     for place, one in enumerate(passes):
         for part in _pass(fast, units, stimuli, reading, batch, one):
             yield replace(part, share=(place + part.share) / len(passes))
