@@ -23,6 +23,7 @@ WRITES = {
     "refinement.py": {"refinement.png"},
     "render_units.py": {"units.png"},
     "spectrum.py": {"spectrum.png"},
+    "tuning.py": {"circle.png", "tuning.png"},
 }
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from retinoscope.data import cuts as cuts
     from retinoscope.data.imageset import ImageSet as ImageSet
     from retinoscope.image import corrections as corrections
+    from retinoscope.image import stimuli as stimuli
     from retinoscope.image.canvas import Fourier as Fourier
     from retinoscope.image.canvas import Pixels as Pixels
     from retinoscope.image.cppn import CPPN as CPPN
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from retinoscope.observe.sanity import sanity_check as sanity_check
     from retinoscope.observe.scan import Scan as Scan
     from retinoscope.observe.scan import scan as scan
+    from retinoscope.observe.tuning import Tuning as Tuning
+    from retinoscope.observe.tuning import tune as tune
     from retinoscope.store.database import Store as Store
     from retinoscope.synthesize.caricature import accentuate as accentuate
     from retinoscope.synthesize.caricature import activation_difference as activation_difference
@@ -101,7 +104,7 @@ _HOMES = {
     "base.units": ("Unit",),
     "data": ("cuts",),
     "data.imageset": ("ImageSet",),
-    "image": ("corrections",),
+    "image": ("corrections", "stimuli"),
     "image.canvas": ("Fourier", "Pixels"),
     "image.cppn": ("CPPN",),
     "image.magnitude": ("FixedMagnitude", "mean_spectrum"),
@@ -130,6 +133,7 @@ _HOMES = {
     "observe.refinement": ("follow", "follow_unit"),
     "observe.sanity": ("sanity_check",),
     "observe.scan": ("Scan", "scan"),
+    "observe.tuning": ("Tuning", "tune"),
     "store.database": ("Store",),
     "synthesize.caricature": ("accentuate", "activation_difference", "caricature"),
     "synthesize.clusters": ("centroid_facets", "mean_facets"),

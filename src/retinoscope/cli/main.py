@@ -13,12 +13,14 @@ from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.examples import examples
 from retinoscope.cli.export import export
+from retinoscope.cli.families import families
 from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
 from retinoscope.cli.serve import serve
 from retinoscope.cli.spectrum import spectrum
+from retinoscope.cli.tune import tune
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
 
@@ -42,7 +44,8 @@ def main(
 
 
 COMMANDS = (
-    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, atlas, examples, serve, export,
+    layers, render, cures, diagnose, scan, examples, spectrum, backproject, tune, families, follow, correspond, atlas,
+    serve, export,
 )  # fmt: skip
 
 for command in COMMANDS:
