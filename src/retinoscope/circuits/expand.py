@@ -55,25 +55,37 @@ class Route:
     bounded: bool
 
 
-def expand(model: Model, source: str, target: str, units: Sequence[int] | None = None) -> Weights:
-    """Weights (o, i, kh, kw), float64, of all channels i of layer `source` for units o of `target`, by default all.
+def expand(
+    model: Model,
+    source: str,
+    target: str,
+    units: Sequence[int] | None = None,
+    channels: Sequence[int] | None = None,
+) -> Weights:
+    """Weights (o, i, kh, kw), float64, of channels i of layer `source` for units o of `target`, by default of all.
 
     Activations count as identity, max pools as means of their windows [schubert2021]; batch norms are in eval mode. The
     size of the kernels is that of the connections, whether or not some weights are 0. Raises BadNetworkError when
     `target` does not depend on `source`, or by more than weights (attention, gates, layer norms), UnknownNameError and
     BadUnitError for layers and units that do not exist.
     """
-    return Path(model, source, target).weights(keep, units)
+    return Path(model, source, target).weights(keep, units, channels)
 
 
-def influence(model: Model, source: str, target: str, units: Sequence[int] | None = None) -> Influence:
+def influence(
+    model: Model,
+    source: str,
+    target: str,
+    units: Sequence[int] | None = None,
+    channels: Sequence[int] | None = None,
+) -> Influence:
     """Positive and negative expanded weights apart; arguments and errors as of `expand`.
 
     With A the expanded weights E of the same network with all weights replaced by their sizes, which add up over all
     paths what E lets cancel, they are (A + E) / 2 and (A - E) / 2.
     """
     path = Path(model, source, target)
-    signed, sizes = path.weights(keep, units), path.weights(torch.abs, units)
+    signed, sizes = (path.weights(alter, units, channels) for alter in (keep, torch.abs))
     sizes = torch.maximum(sizes, signed.abs())  # smaller by rounding alone
     return Influence((sizes + signed) / 2, (sizes - signed) / 2)
 
@@ -81,11 +93,10 @@ def influence(model: Model, source: str, target: str, units: Sequence[int] | Non
 def route(model: Model, source: str, target: str) -> Route:
     """Where the kernels of `expand` lie, and which functions they take as linear."""
     path = Path(model, source, target)
-    size = (int(path.box.height), int(path.box.width))
     steps = [far / near for far, near in zip(path.target.stride, path.source.stride, strict=True)]
     offset = (path.box.top - path.place[0] * steps[0], path.box.left - path.place[1] * steps[1])
     replaced = tuple(sorted(path.replaced))
-    return Route(source, target, size, offset, (steps[0], steps[1]), replaced, path.bounded)
+    return Route(source, target, path.kernel, offset, (steps[0], steps[1]), replaced, path.bounded)
 
 
 def raw_kernels(model: Model, layer: str) -> Weights:

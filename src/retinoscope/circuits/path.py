@@ -5,19 +5,21 @@ just so large that the kernel lies clear of the map's border.
 """
 
 import copy
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from retinoscope.base.boxes import Box
 from retinoscope.base.errors import BadNetworkError
 from retinoscope.base.units import Unit, check_channel
 from retinoscope.circuits.linear import Alter, Linear, keep
-from retinoscope.network.model import Model
+from retinoscope.network.model import Layer, Model
 from retinoscope.network.record import channels_first, forward, record
 from retinoscope.tensor.random import generator
 
@@ -43,6 +45,13 @@ class _Run:
     place: tuple[int, int]
     size: tuple[int, int]
     linear: Linear
+
+
+def _chosen(layer: Layer, channels: Sequence[int] | None) -> list[int]:
+    chosen = list(range(layer.channels)) if channels is None else list(channels)
+    for channel in chosen:
+        check_channel(Unit(layer.name, channel), layer.channels)
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -84,24 +93,58 @@ class Path:
         self.image, self.place, self.box = room.image, room.place, room.box
         self.replaced = self._check_linear()
 
-    def weights(self, alter: Alter = keep, units: Sequence[int] | None = None) -> Tensor:
-        """Kernels (o, i, kh, kw) of units, by default all, with every weight on the way altered."""
-        wanted = list(range(self.target.channels)) if units is None else list(units)
-        for unit in wanted:
-            check_channel(Unit(self.target.name, unit), self.target.channels)
-        box = [int(edge) for edge in (self.box.top, self.box.bottom, self.box.left, self.box.right)]
-        found = torch.zeros(len(wanted), self.source.channels, box[1] - box[0], box[3] - box[2], dtype=torch.float64)
-        if not wanted:
-            return found
-        run = self._run(alter, self.image, min(CHUNK, len(wanted)))
+    def weights(
+        self, alter: Alter = keep, units: Sequence[int] | None = None, channels: Sequence[int] | None = None
+    ) -> Tensor:
+        """Kernels (o, i, kh, kw) of units from channels, by default all, with every weight on the way altered.
+
+        Units are run backwards, or channels forwards, whichever is less work.
+        """
+        outputs, inputs = _chosen(self.target, units), _chosen(self.source, channels)
+        if not outputs or not inputs:
+            return torch.zeros(len(outputs), len(inputs), *self.kernel, dtype=torch.float64)
+        if len(inputs) * self.kernel[0] * self.kernel[1] < len(outputs):
+            return self._forwards(alter, inputs)[outputs].cpu()
+        return self._backwards(alter, outputs)[:, inputs].cpu()
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """How large a kernel is, (kh, kw)."""
+        return int(self.box.height), int(self.box.width)
+
+    def _backwards(self, alter: Alter, units: list[int]) -> Tensor:
+        """Kernels of units from all channels: what arrives at the source from the middle unit."""
+        run = self._run(alter, self.image, min(CHUNK, len(units)))
         self._refuse_unclear(alter, run.linear)
-        for start in range(0, len(wanted), CHUNK):
-            some = wanted[start : start + CHUNK]
+        top, left = (int(edge) for edge in self._corner)
+        parts = []
+        for start in range(0, len(units), CHUNK):
+            some = units[start : start + CHUNK]
             chosen = torch.zeros_like(run.middle)
             chosen[range(len(some)), some] = 1
             maps = self._pull(run, chosen)[: len(some)]
-            found[start : start + CHUNK] = maps[:, :, box[0] : box[1], box[2] : box[3]]
-        return found
+            parts.append(maps[:, :, top : top + self.kernel[0], left : left + self.kernel[1]].clone())
+        return torch.cat(parts)
+
+    def _forwards(self, alter: Alter, channels: list[int]) -> Tensor:
+        """Kernels of all units from channels: what the middle units answer to a 1 at each position of the kernel."""
+        still = self._run(alter, self.image)
+        self._refuse_unclear(alter, still.linear)
+        rows, columns = (range(int(start), int(start) + k) for start, k in zip(self._corner, self.kernel, strict=True))
+        places = list(itertools.product(channels, rows, columns))
+        answers = []
+        for start in range(0, len(places), CHUNK):
+            some = places[start : start + CHUNK]
+            values = still.leaf.detach().new_zeros(len(some), *still.leaf.shape[1:])
+            channel, row, column = zip(*some, strict=True)
+            channels_first(values, self.source)[range(len(some)), channel, row, column] = 1  # a view of the values
+            moved = self._run(alter, self.image, len(some), values)
+            answers.append((moved.middle - still.middle).detach())
+        return rearrange(torch.cat(answers), "(i kh kw) o -> o i kh kw", i=len(channels), kh=self.kernel[0])
+
+    @property
+    def _corner(self) -> tuple[float, float]:
+        return self.box.top, self.box.left
 
     def _run(self, alter: Alter, image: tuple[int, int], batch: int = 1, values: Tensor | None = None) -> _Run:
         """One pass with `values` on the source's map, by default 0."""
