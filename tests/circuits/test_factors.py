@@ -9,7 +9,8 @@ from sklearn.decomposition import NMF
 from torch import Tensor
 
 from retinoscope.base.errors import BadInputError
-from retinoscope.circuits.factors import choose_k, factorize, matched, neuron_groups, semi_factorize
+from retinoscope.circuits.evidence import choose_k, matched
+from retinoscope.circuits.factors import factorize, neuron_groups, semi_factorize
 from retinoscope.circuits.nmf import at_random, from_svd, nonnegative, one_sided, svd_bounds
 from retinoscope.tensor.random import generator
 
@@ -119,7 +120,7 @@ def test_one_units_kernel_is_enough() -> None:
 
 
 def test_strongest_factor_first() -> None:
-    weights, channels, _ = planted(3)
+    weights, _, _ = planted(3)
     found = factorize(weights, 3)
     assert found.spatial.square().sum((0, 2, 3)).diff().max() <= 0
     (best, weight), *_ = found.top(0)

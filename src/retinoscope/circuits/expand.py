@@ -1,8 +1,8 @@
 """Expanded weights: what every channel of one layer weighs for every unit of a later one, through all between.
 
-The gradient of a unit in the middle of the later layer's map with respect to the earlier layer's map, in a network taken
-as linear [schubert2021]: through convolutions, grouped and depthwise ones, batch norms, pools, sums and concatenations it
-is exact. Kernels lie as `conv2d` takes them (cross-correlation, not flipped).
+The gradient of a unit in the middle of the later layer's map with respect to the earlier layer's map, in a network
+taken as linear [schubert2021]: exact through convolutions, grouped and depthwise ones, batch norms, mean pools, sums
+and concatenations. Kernels lie as `conv2d` takes them (cross-correlation, not flipped).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Nonnegative factors by hierarchical alternating least squares: one factor at a time, each at its best.
 
-Every update is the exact minimum over one factor, so that the loss never rises [cichocki2009]. Gram matrices keep a step
-as cheap as one product with the data, whatever the number of inner sweeps [gillis2012].
+Every update is the exact minimum over one factor, so that the loss never rises [cichocki2009]. Gram matrices keep a
+step as cheap as one product with the data, whatever the number of inner sweeps [gillis2012].
 """
 
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def from_svd(data: Array, k: int) -> Array:
 
 
 def at_random(channels: int, k: int, random: torch.Generator) -> Array:
-    """Factors (k, i) to start from, uniform: drawn for channels, so that the order of the data's rows does not matter."""
+    """Factors (k, i) to start from, drawn for channels, so that the order of the data's rows does not matter."""
     return torch.rand(k, channels, generator=random, dtype=torch.float64).numpy()
 
 

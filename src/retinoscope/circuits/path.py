@@ -1,7 +1,7 @@
 """The part of a network between two layers, as a linear map whose weights can be read.
 
-A unit in the middle of the later map is run backwards: what arrives at the earlier map are its weights. The image is made
-just so large that the kernel lies clear of the map's border.
+A unit in the middle of the later map is run backwards: what arrives at the earlier map are its weights. The image is
+made just so large that no connection is lost at the map's border.
 """
 
 import copy
@@ -67,7 +67,7 @@ class _Room:
     @property
     def bounded(self) -> bool:
         """Whether the box reaches the map's border, so that there may be paths outside."""
-        inside = 0 < self.box.top and 0 < self.box.left
+        inside = self.box.top > 0 and self.box.left > 0
         return not (inside and self.box.bottom < self.size[0] and self.box.right < self.size[1])
 
 

@@ -36,7 +36,7 @@ class Link:
 
 def norms(weights: Weights) -> Float[Tensor, "o i"]:
     """The L2 norm of every kernel."""
-    return weights.flatten(2).norm(dim=2)
+    return weights.square().sum((2, 3)).sqrt()
 
 
 def made_of(model: Model, units: str | Sequence[str], source: str, k: int | None = None) -> list[Link]:
@@ -64,7 +64,13 @@ def ranked(weights: Weights, layer: str, k: int | None = None) -> list[Link]:
     signs = weights.flatten(1).sum(1) / weights.flatten(1).abs().sum(1).clamp(min=1e-300)
     total = max(float(energy.sum()), 1e-300)
     return [
-        Link(Unit(layer, place), float(energy[place].sqrt()), float(energy[place]) / total, float(signs[place]), weights[place])
+        Link(
+            Unit(layer, place),
+            float(energy[place].sqrt()),
+            float(energy[place]) / total,
+            float(signs[place]),
+            weights[place],
+        )
         for place in order
     ]
 
@@ -95,7 +101,7 @@ def kinship(vectors: Float[Tensor, "n d"], groups: Sequence[int], draws: int = 9
     """Whether vectors of the same group (a number for each) are more alike than others, by permutations.
 
     For units grouped by orientation without regard to polarity, outgoing weights that are alike where incoming ones are
-    opposite show that what follows ignores polarity [schubert2021]. Raises BadInputError where no group has two members.
+    opposite show that what follows ignores polarity [schubert2021]. Raises BadInputError where no group has two.
     """
     labels = torch.tensor(list(groups))
     if len(labels) != len(vectors):

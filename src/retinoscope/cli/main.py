@@ -12,12 +12,14 @@ from retinoscope.cli.correspond import correspond
 from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.export import export
+from retinoscope.cli.factors import factors
 from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
 from retinoscope.cli.render import render
 from retinoscope.cli.scan import scan
 from retinoscope.cli.serve import serve
 from retinoscope.cli.spectrum import spectrum
+from retinoscope.cli.weights import weights
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
 
@@ -41,7 +43,8 @@ def main(
 
 
 COMMANDS = (
-    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, atlas, serve, export,
+    layers, render, cures, diagnose, scan, spectrum, backproject, follow, correspond, weights, factors, atlas, serve,
+    export,
 )  # fmt: skip
 
 for command in COMMANDS:
