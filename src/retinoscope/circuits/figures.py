@@ -65,18 +65,20 @@ def factor_sheet(
 ) -> Image.Image:
     """A row for each factor: its picture, where one is handed in, its strongest channels, and its kernel for each unit.
 
-    All spatial weights are on one scale, red where the factor excites the unit, blue where it inhibits it.
+    All spatial weights are on one scale, red where the factor excites the unit, blue where it inhibits it; colours as of
+    `weight_sheet`. Channels, those of layer `source`, stand below each factor with their weights.
     """
-    largest = float(factors.spatial.abs().max())
+    largest = float(factors.spatial.abs().flatten().quantile(FULL))
     rows = []
     for factor in range(len(factors.channels)):
-        strongest = [f"{source}:{channel}  {weight:.2f}" for channel, weight in factors.top(factor, 3)]
+        strongest = [f"{channel}: {weight:.2f}" for channel, weight in factors.top(factor, 3)]
         blank = torch.ones(3, side, side)
         first = Cell(pictures[factor] if factor < len(pictures) else blank, f"factor {factor + 1}", tuple(strongest))
         kernels = [
             Cell(kernel_picture(factors.spatial[place, factor], largest, side), unit)
             for place, unit in enumerate(units)
         ]
-        heading = f"relative error {factors.error:.3f}, at least {factors.bound:.3f}" if factor == 0 else ""
+        told = f"channels of {source}; relative error {factors.error:.3f}, at least {factors.bound:.3f}"
+        heading = told if factor == 0 else ""
         rows.append(sheet([first, *kernels], len(units) + 1, side, heading))
     return stacked(rows)
