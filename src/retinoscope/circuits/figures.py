@@ -65,8 +65,8 @@ def factor_sheet(
 ) -> Image.Image:
     """A row for each factor: its picture, where one is handed in, its strongest channels, and its kernel for each unit.
 
-    All spatial weights are on one scale, red where the factor excites the unit, blue where it inhibits it; colours as of
-    `weight_sheet`. Channels, those of layer `source`, stand below each factor with their weights.
+    All spatial weights are on one scale, red where the factor excites the unit, blue where it inhibits it; colours as
+    of `weight_sheet`. Channels, those of layer `source`, stand below each factor with their weights.
     """
     largest = float(factors.spatial.abs().flatten().quantile(FULL))
     rows = []

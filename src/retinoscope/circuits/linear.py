@@ -84,7 +84,7 @@ class Linear(TorchFunctionMode):
         name = name if name.startswith("__") else name.rstrip("_")
         signal = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor) and leaf.requires_grad]
         if not signal or name in QUERIES:
-            return func(*args, **kwargs)
+            return _faster(func, name, args, kwargs)
         if name in ACTIVATIONS | MAX_POOLS | ADAPTIVE_POOLS:
             self.replaced.add(name.removesuffix("_with_indices"))
             return args[0] if name in ACTIVATIONS else pooled(name, args, kwargs)
@@ -100,9 +100,7 @@ class Linear(TorchFunctionMode):
             return args[0] if len(args) == 1 else torch.add(args[0], args[1])
         if name in WEIGHED | SCALED and self.alter is not keep:
             args, kwargs = tree_map(self._constant(name in SCALED), (args, kwargs))
-        if name == "conv2d" and (found := depthwise(args, kwargs)) is not None:
-            return found
-        return func(*args, **kwargs)
+        return _faster(func, name, args, kwargs)
 
     def _constant(self, numbers: bool) -> Callable[[Any], Any]:
         def altered(value: Any) -> Any:
@@ -114,6 +112,12 @@ class Linear(TorchFunctionMode):
             return value
 
         return altered
+
+
+def _faster(func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """The function, depthwise convolutions tap by tap."""
+    found = depthwise(args, kwargs) if name == "conv2d" else None
+    return func(*args, **kwargs) if found is None else found
 
 
 def pooled(name: str, args: Any, kwargs: Any) -> Tensor:
