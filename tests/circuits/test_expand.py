@@ -1,5 +1,7 @@
 """Expanded weights: closed forms, one autograd call per channel, and the linear network's own answers."""
 
+from functools import cache
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -55,6 +57,7 @@ def test_batch_norms_are_folded() -> None:
     assert same(expand(model, "body.0", "body.4"), folded * gains[0][:, None, None])
 
 
+@cache
 def everything() -> Model:
     """All that is linear: grouped, depthwise, dilated and strided convolutions, batch norm, mean pool, odd paddings."""
     return chain(
@@ -128,8 +131,9 @@ def test_an_identity_shortcut_adds_one_at_the_middle() -> None:
 
 
 def test_padded_and_projected_shortcuts() -> None:
-    whole, branch = (expand(padded(), "body.0", target) for target in ("body.1", "body.1.conv2"))
-    way, inner = (route(padded(), "body.0", target) for target in ("body.1", "body.1.conv2"))
+    model = padded()
+    whole, branch = (expand(model, "body.0", target) for target in ("body.1", "body.1.conv2"))
+    way, inner = (route(model, "body.0", target) for target in ("body.1", "body.1.conv2"))
     assert way.offset == inner.offset
     at = -int(way.offset[0])
     expected = torch.zeros_like(branch)
