@@ -10,6 +10,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WRITES = {
     "backward.py": {"backward.png"},
     "canvases.py": {"canvases.png"},
+    "circuit.py": {"factors.png", "made_of.png"},
     "directions.py": {"directions.png"},
     "enemy.py": {"enemy.png"},
     "facets.py": {"facets.png"},

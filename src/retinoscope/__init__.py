@@ -10,6 +10,13 @@ if TYPE_CHECKING:
     __version__: str
     from retinoscope.base.errors import RetinoscopeError as RetinoscopeError
     from retinoscope.base.units import Unit as Unit
+    from retinoscope.circuits.evidence import choose_k as choose_k
+    from retinoscope.circuits.expand import expand as expand
+    from retinoscope.circuits.expand import influence as influence
+    from retinoscope.circuits.factors import factorize as factorize
+    from retinoscope.circuits.factors import neuron_groups as neuron_groups
+    from retinoscope.circuits.ranking import made_of as made_of
+    from retinoscope.circuits.ranking import used_by as used_by
     from retinoscope.data import cuts as cuts
     from retinoscope.data.imageset import ImageSet as ImageSet
     from retinoscope.image import corrections as corrections
@@ -102,6 +109,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "base.errors": ("RetinoscopeError",),
     "base.units": ("Unit",),
+    "circuits.evidence": ("choose_k",),
+    "circuits.expand": ("expand", "influence"),
+    "circuits.factors": ("factorize", "neuron_groups"),
+    "circuits.ranking": ("made_of", "used_by"),
     "data": ("cuts",),
     "data.imageset": ("ImageSet",),
     "image": ("corrections", "stimuli"),

@@ -13,6 +13,7 @@ from retinoscope.cli.cures import cures
 from retinoscope.cli.diagnose import diagnose
 from retinoscope.cli.examples import examples
 from retinoscope.cli.export import export
+from retinoscope.cli.factors import factors
 from retinoscope.cli.families import families
 from retinoscope.cli.follow import follow
 from retinoscope.cli.layers import layers
@@ -21,6 +22,7 @@ from retinoscope.cli.scan import scan
 from retinoscope.cli.serve import serve
 from retinoscope.cli.spectrum import spectrum
 from retinoscope.cli.tune import tune
+from retinoscope.cli.weights import weights
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, add_completion=False)
 
@@ -44,8 +46,8 @@ def main(
 
 
 COMMANDS = (
-    layers, render, cures, diagnose, scan, examples, spectrum, backproject, tune, families, follow, correspond, atlas,
-    serve, export,
+    layers, render, cures, diagnose, scan, examples, spectrum, backproject, tune, families, follow, correspond, weights,
+    factors, atlas, serve, export,
 )  # fmt: skip
 
 for command in COMMANDS:
