@@ -24,6 +24,11 @@ ROOT = Path(__file__).parents[1]
 _LEFT_ALONE = {".git", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", "site", "demo"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Examples and pages first: the longest tests, which would else end on one core while the other waits."""
+    items.sort(key=lambda item: item.path.name not in ("test_examples.py", "test_docs.py"))
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_hooks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Fail a test after which a module still carries a hook that was registered during it."""

@@ -66,7 +66,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "photos").mkdir()
     for place, file in enumerate(sorted(sample_photos().glob("*.jpg"))[:3], 1):
         with Image.open(file) as photo:  # squares, of which there are fewer tiles
-            ImageOps.fit(photo, (192, 192)).save(tmp_path / "photos" / f"{place}.jpg")
+            ImageOps.fit(photo, (128, 128)).save(tmp_path / "photos" / f"{place}.jpg")
     plant(tmp_path / "atlas")
     for name, recipe in RECIPES.items():
         monkeypatch.setitem(RECIPES, name, replace(recipe, steps=2))
