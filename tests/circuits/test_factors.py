@@ -136,7 +136,7 @@ def test_no_worse_than_scikit_learn() -> None:
     stacked = np.concatenate([np.maximum(flat, 0), np.maximum(-flat, 0)])
     size = np.linalg.norm(stacked)
     for k in (1, 2, 3):
-        theirs = NMF(k, init="nndsvda", max_iter=1000, tol=1e-6)
+        theirs = NMF(k, init="nndsvda", random_state=0, max_iter=10_000, tol=1e-6)
         amounts = theirs.fit_transform(stacked)
         error = np.linalg.norm(stacked - amounts @ theirs.components_) / size
         ours = nonnegative(stacked, from_svd(stacked, k))
