@@ -140,12 +140,11 @@ class _Watch:
 
 def _passed(rectifier: Arithmetic, below: tuple[Tensor | None, ...], above: tuple[Tensor, ...]) -> Any:
     """The signals below a rectifier, where `above` has come to it; its weights, if it has any, keep theirs."""
-    first = next((place for place, signal in enumerate(below) if signal is not None), None)
+    first = next(((place, signal) for place, signal in enumerate(below) if signal is not None), None)
     if first is None or above[0] is None:
         return None
-    changed = list(below)
-    changed[first] = rectifier(changed[first], above[0])  # type: ignore[arg-type]
-    return tuple(changed)
+    place, signal = first
+    return (*below[:place], rectifier(signal, above[0]), *below[place + 1 :])
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from retinoscope.network.hooks import watched
 from retinoscope.network.lineage import Line, Lineage, Node, channels_of
 from retinoscope.network.model import Model
 from retinoscope.network.record import forward
@@ -61,21 +62,8 @@ def observe(model: Model) -> Run:
     parameter = next((p for p in module.parameters() if p.is_floating_point()), image)
     image = image.to(parameter.dtype)
     witness = _Witness(Lineage(image), {(layer.module, layer.call): name for name, layer in model.layers.items()})
-    handles = [
-        handle
-        for path, child in module.named_modules()
-        if path
-        for handle in (
-            child.register_forward_pre_hook(witness.before(path)),
-            child.register_forward_hook(witness.after(path)),
-        )
-    ]
-    try:
-        with torch.no_grad(), witness.lineage:
-            forward(module, image)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watched(module, witness.before, witness.after), torch.no_grad(), witness.lineage:
+        forward(module, image)
     nodes = witness.lineage.nodes
     return Run(nodes, [replace(call, node=_carries(line, nodes)) for call, line in witness.calls])
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from retinoscope.network.hooks import watched
 from retinoscope.network.model import Model
 from retinoscope.network.record import forward
 
@@ -34,22 +35,9 @@ def pre_activation(model: Model, layer: str) -> str | None:
     entered = {(found.module, found.call): name for name, found in model.layers.inputs.items()}
     module = copy.deepcopy(model.module).eval()
     witness = _Witness()
-    handles = [
-        handle
-        for path, child in module.named_modules()
-        if path
-        for handle in (
-            child.register_forward_pre_hook(witness.before(path)),
-            child.register_forward_hook(witness.after(path)),
-        )
-    ]
     example = model.normalize(torch.full((1, 3, *model.input_size), 0.5, device=model.device))
-    try:
-        with torch.no_grad(), witness.functions:
-            forward(module, example)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with watched(module, witness.before, witness.after), torch.no_grad(), witness.functions:
+        forward(module, example)
     source = witness.functions.source.get(witness.outputs.get((wanted.module, wanted.call)))
     if source is None:
         return None

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from retinoscope.base.errors import BadNetworkError
+from retinoscope.network.hooks import watched
 from retinoscope.network.model import Layer, Layers, Layout, ReceptiveField
 from retinoscope.network.record import first_tensor
 from retinoscope.network.roles import Atom, Dims, labels, spatial
@@ -82,13 +83,16 @@ class _Witness:
     _counts: dict[str, int] = field(default_factory=dict)
     _inputs: list[tuple[Any, int | None, _Call | None]] = field(default_factory=list)
 
-    def before(self, module: nn.Module, inputs: Any) -> None:
-        first = next((i for i in inputs if isinstance(i, Tensor)), None)
-        entered = None
-        if first is not None and not any(True for _ in module.children()):
-            entered = _Call("", "", 0, self.tracker.seen(first))
-            self.tracker.watch(first, entered.mark)
-        self._inputs.append((first, None if first is None else first._version, entered))
+    def before(self, _path: str) -> Callable[..., None]:
+        def note(module: nn.Module, inputs: Any) -> None:
+            first = next((i for i in inputs if isinstance(i, Tensor)), None)
+            entered = None
+            if first is not None and next(module.children(), None) is None:
+                entered = _Call("", "", 0, self.tracker.seen(first))
+                self.tracker.watch(first, entered.mark)
+            self._inputs.append((first, None if first is None else first._version, entered))
+
+        return note
 
     def after(self, path: str) -> Callable[..., None]:
         def note(module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -107,18 +111,10 @@ def _run(module: nn.Module, shape: tuple[int, ...]) -> list[_Call]:
     like = next((p for p in module.parameters() if p.is_floating_point()), torch.empty(0))
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0)).to(like)
     witness = _Witness(Tracker(image))
+    hooks = watched(module, witness.before, witness.after)
     with _untouched(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
-        handles = [
-            handle
-            for path, child in module.named_modules()
-            if path
-            for handle in (
-                child.register_forward_pre_hook(witness.before),
-                child.register_forward_hook(witness.after(path)),
-            )
-        ]
         try:
-            with witness.tracker:
+            with hooks, witness.tracker:
                 output = first_tensor(module(image))
         except BadNetworkError:
             raise
@@ -127,9 +123,6 @@ def _run(module: nn.Module, shape: tuple[int, ...]) -> list[_Call]:
                 f"{type(module).__name__} fails on an image batch of shape {shape}: {error}. "
                 "Give the input_size and number of channels it was built for"
             ) from error
-        finally:
-            for handle in handles:
-                handle.remove()
     if output.ndim == 2 and not any(call.module == "logits" for call in witness.calls):
         witness.calls.append(_Call("", "Logits", 1, witness.tracker.seen(output)))
     return witness.calls
