@@ -1,6 +1,7 @@
 """Planted factors are found; errors respect the SVD; losses never rise; scikit-learn finds nothing better."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from retinoscope.base.errors import BadInputError
 from retinoscope.circuits.evidence import choose_k, matched
-from retinoscope.circuits.factors import factorize, neuron_groups, semi_factorize
+from retinoscope.circuits.factors import Factors, factorize, neuron_groups, semi_factorize
 from retinoscope.circuits.nmf import at_random, from_svd, nonnegative, one_sided, svd_bounds
 from retinoscope.tensor.random import generator
 
@@ -63,13 +64,13 @@ def test_other_numbers_of_factors(k: int) -> None:
 
 
 @pytest.mark.parametrize("solve", [factorize, semi_factorize])
-def test_losses_never_rise_and_errors_respect_the_svd(solve: object) -> None:
+def test_losses_never_rise_and_errors_respect_the_svd(solve: Callable[[Tensor, int], Factors]) -> None:
     weights = torch.randn(4, 12, 3, 3, generator=torch.Generator().manual_seed(1))
     flat = weights.permute(0, 2, 3, 1).reshape(-1, 12).double()
     strengths = torch.linalg.svdvals(flat)
     errors = []
     for k in range(1, 8):
-        found = solve(weights, k)  # type: ignore[operator]
+        found = solve(weights, k)
         assert all(after <= before + 1e-12 for before, after in zip(found.losses, found.losses[1:], strict=False))
         assert found.error >= found.bound
         assert found.bound == pytest.approx(float(strengths[k:].norm() / flat.norm()))

@@ -4,6 +4,7 @@ Every update is the exact minimum over one factor, so that the loss never rises 
 step as cheap as one product with the data, whatever the number of inner sweeps [gillis2012].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,26 +31,25 @@ class Solution:
 
 def nonnegative(data: Array, start: Array, steps: int = STEPS) -> Solution:
     """Both sides at least 0, from factors `start` (r, i) on."""
-    factors, energy, losses = start.copy(), float((data**2).sum()), list[float]()
-    amounts = np.zeros((len(data), len(factors)))
-    for _ in range(steps):
+
+    def improve(amounts: Array, factors: Array) -> Array:
         _sweep(amounts, data @ factors.T, factors @ factors.T)
-        products, gram = data.T @ amounts, amounts.T @ amounts
-        turned = np.ascontiguousarray(factors.T)
-        _sweep(turned, products, gram)
-        factors = np.ascontiguousarray(turned.T)
-        losses.append(_loss(energy, products, gram, factors))
-        if _settled(losses, energy):
-            break
-    return Solution(amounts, factors, tuple(losses))
+        return amounts
+
+    return _alternately(data, start, steps, improve)
 
 
 def one_sided(data: Array, start: Array, steps: int = STEPS) -> Solution:
     """Factors at least 0, amounts of either sign: semi-NMF [ding2010]."""
+    return _alternately(data, start, steps, lambda amounts, factors: data @ np.linalg.pinv(factors))
+
+
+def _alternately(data: Array, start: Array, steps: int, improve: Callable[[Array, Array], Array]) -> Solution:
+    """Amounts by `improve(amounts, factors)`, then factors at least 0, in turn until the loss has settled."""
     factors, energy, losses = start.copy(), float((data**2).sum()), list[float]()
     amounts = np.zeros((len(data), len(factors)))
     for _ in range(steps):
-        amounts = data @ np.linalg.pinv(factors)
+        amounts = improve(amounts, factors)
         products, gram = data.T @ amounts, amounts.T @ amounts
         turned = np.ascontiguousarray(factors.T)
         _sweep(turned, products, gram)
