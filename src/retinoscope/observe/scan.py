@@ -5,7 +5,7 @@ the whole, in any order.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
 
 from retinoscope.base.boxes import Box, Item
 from retinoscope.base.classes import Census, Classes, classes
@@ -26,6 +24,7 @@ from retinoscope.network.prepare import prepare
 from retinoscope.network.record import record
 from retinoscope.observe import histogram, sample, seen, tally, topk
 from retinoscope.observe.answers import Answers, Best
+from retinoscope.observe.counting import Found, Hear, enter
 from retinoscope.observe.sample import Sample
 from retinoscope.observe.seen import Seen
 from retinoscope.observe.tally import Tally
@@ -33,10 +32,6 @@ from retinoscope.tensor.axes import Images
 
 SLIGHT = 0.25
 """How far from zero a slight answer lies, in standard deviations: our choice, since the article names no number."""
-
-
-Hear = Callable[[dict[int, Item], Best], None]
-"""Is told each batch's items by place, and their largest activations."""
 
 
 @runtime_checkable
@@ -245,7 +240,7 @@ def _scan(model: Model, photos: Photos, layers: Sequence[str], k: int, batch: in
     chosen = {name: model.layers[name] for name in layers}
     fast = prepare(model, list(chosen))
     places = {item.id: place for place, item in enumerate(photos.items, photos.start)}
-    found = _Found.empty(chosen, min(k, len({item.photo for item in photos.items})))
+    found = Found.empty(chosen, min(k, len({item.photo for item in photos.items})))
     shown: dict[int, Item] = {}
     # Counting is serial work: a thread of its own does it beside the next pass.
     with torch.inference_mode(), record(fast, list(chosen)) as trace, ThreadPoolExecutor(1) as counting:
@@ -257,7 +252,7 @@ def _scan(model: Model, photos: Photos, layers: Sequence[str], k: int, batch: in
             keys = torch.tensor([list(here), [_key(item.photo) for item in items]])
             maps = {name: trace[name].cpu() for name in chosen}
             trace.clear()
-            waiting = counting.submit(_count, waiting.result(), maps, keys, here, hear)
+            waiting = counting.submit(enter, waiting.result(), maps, keys, here, hear)
         found = waiting.result()
     done = tally.ranked(list(found.tallies.values()), found.ranking)
     tallies = dict(zip(chosen, done, strict=True))
@@ -266,45 +261,9 @@ def _scan(model: Model, photos: Photos, layers: Sequence[str], k: int, batch: in
     return _kept(Scan(k, model.input_size, chosen, tallies, shown, len(shown), found.sample, photographs))
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a scan has found so far: a tally per layer, one ranking of all layers' channels, and the sample of spots."""
-
-    tallies: Mapping[str, Tally]
-    ranking: topk.Ranking
-    sample: Sample
-
-    @classmethod
-    def empty(cls, layers: Mapping[str, Layer], k: int) -> "_Found":
-        tallies = {name: Tally.empty(layer.channels, k) for name, layer in layers.items()}
-        channels = {name: layer.channels for name, layer in layers.items()}
-        return cls(tallies, topk.Ranking.empty(2 * sum(channels.values()), k), Sample.empty(channels))
-
-
-@torch.inference_mode()
-def _count(found: _Found, maps: dict[str, Tensor], keys: Tensor, items: dict[int, Item], hear: Hear) -> _Found:
-    """Let a batch in, and tell `hear` its largest answers."""
-    flats = {name: tally.flatten(batch) for name, batch in maps.items()}
-    updates = {name: _update(name, found.tallies[name], flats[name], maps[name].shape[3]) for name in maps}
-    extremes = [(high, low) for _, high, low in updates.values()]
-    ranking = tally.rank(found.ranking, list(flats.values()), extremes, keys)
-    spots = sample.enter(found.sample, items, maps)
-    hear(items, {name: update[1] for name, update in updates.items()})
-    return _Found({name: update[0] for name, update in updates.items()}, ranking, spots)
-
-
 def _key(photo: str) -> int:
     """A photo's number, the same in every part of an image set and on every machine."""
     return int.from_bytes(hashlib.sha256(photo.encode()).digest()[:8], "big") >> 1
-
-
-def _update(
-    name: str, found: Tally, flat: tally.Flat, width: int
-) -> tuple[Tally, Float[Tensor, "b c"], Float[Tensor, "b c"]]:
-    try:
-        return tally.update(found, flat, width)
-    except BadInputError as error:
-        raise BadInputError(f"{name}: {error}") from error
 
 
 def _kept(found: Scan) -> Scan:
