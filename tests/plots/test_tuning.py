@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 
 from retinoscope.base.axis import Axis, ratios_apart, turns
+from retinoscope.plots.circle import polar_outline, radial_figure, radial_places
 from retinoscope.plots.tuning import (
     Numbers,
     Portrait,
-    polar_outline,
-    radial_figure,
-    radial_places,
     sheet_figure,
     unit_figure,
 )

@@ -26,7 +26,8 @@ from retinoscope.observe import curves
 from retinoscope.observe.aim import Aim, aims, middle
 from retinoscope.observe.curves import Curves, Preference, Reduce, along, average
 from retinoscope.observe.reading import find_reading
-from retinoscope.plots.tuning import Portrait, radial_figure, sheet_figure, unit_figure
+from retinoscope.plots.circle import radial_figure
+from retinoscope.plots.tuning import Portrait, sheet_figure, unit_figure
 
 THUMBNAIL = 96
 """Side in pixels of the small stimuli along the axes of figures: about what an early unit sees."""
