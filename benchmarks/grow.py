@@ -19,6 +19,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +82,17 @@ class Pictures:
             yield items[first : first + batch], self.pixels[first : first + batch].float() / 255
 
 
+def _bytes(folder: Path, name: str) -> bytes:
+    return (folder / name).read_bytes()
+
+
 def read(source: Path, classes: list[str], count: int) -> Pictures:
     """Photos drawn at random, the same at every run."""
     names: list[str]
     opened: Callable[[str], bytes]
     if source.is_dir():
         names = [str(file.relative_to(source)) for file in source.glob("*/*.jp*g")]
-        opened = lambda name: (source / name).read_bytes()  # noqa: E731
+        opened = partial(_bytes, source)
     else:
         archive = zipfile.ZipFile(source)
         names, opened = [name for name in archive.namelist() if name.lower().endswith((".jpg", ".jpeg"))], archive.read

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import torchvision
+from timm.data import ImageNetInfo
 from torch import Tensor
 
 from retinoscope.image.codec import encode_png, photo
@@ -63,6 +64,13 @@ def ask(judge: Judge, images: Tensor, classes: Sequence[int]) -> Verdict:
     chances = torch.cat(parts).log_softmax(1)
     wanted = chances.gather(1, torch.tensor(classes)[:, None])
     return Verdict((chances > wanted).sum(1), wanted[:, 0])
+
+
+def class_names(folders: Sequence[str]) -> list[str]:
+    """ImageNet's names of classes known by their WordNet numbers; others keep their own."""
+    ids = ImageNetInfo().label_names()  # type: ignore[no-untyped-call]  # timm leaves its constructor untyped
+    names = dict(zip(ids, imagenet_labels(), strict=True))
+    return [names.get(folder, folder) for folder in folders]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -18,13 +18,12 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
+from judges import class_names
 from PIL import Image
-from timm.data import ImageNetInfo
 from torch import Tensor, nn
 
 from retinoscope.network.model import Model
 from retinoscope.network.wrap import wrap
-from retinoscope.network.zoo import imagenet_labels
 
 SIDE, TESTED = 98, 5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -44,8 +43,7 @@ def network(weights: dict[str, Tensor], classes: int) -> nn.Module:
 def probe(file: Path = Path("build/probe.pt")) -> Model:
     """The network with its fitted head."""
     kept = torch.load(file, weights_only=True)
-    ids, names = ImageNetInfo().label_names(), imagenet_labels()  # type: ignore[no-untyped-call]
-    labels = [names[ids.index(folder)] for folder in kept["classes"]]
+    labels = class_names(kept["classes"])
     module = network(kept["weights"], len(labels))
     return wrap(module, name=file.stem, input_size=SIDE, mean=MEAN, std=STD, labels=labels, fixed_size=True)
 

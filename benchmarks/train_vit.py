@@ -23,14 +23,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from judges import class_names
 from PIL import Image
-from timm.data import ImageNetInfo
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from retinoscope.network.model import Model
 from retinoscope.network.wrap import wrap
-from retinoscope.network.zoo import imagenet_labels
 
 HELD_OUT, BATCH, RATE = 2000, 128, 1.5e-3
 MEAN = STD = 0.5
@@ -51,16 +50,15 @@ def vit64(file: Path = Path("build/vit64.pt")) -> Model:
     kept = torch.load(file, weights_only=True)
     module = architecture(kept["width"], len(kept["classes"]))
     module.load_state_dict(kept["weights"])
-    ids, names = ImageNetInfo().label_names(), imagenet_labels()  # type: ignore[no-untyped-call]
-    labels = [names[ids.index(folder)] if folder in ids else folder for folder in kept["classes"]]
-    size = {"input_size": 64, "mean": MEAN, "std": STD, "fixed_size": True}
-    return wrap(module.eval(), name=file.stem, labels=labels, **size)  # type: ignore[arg-type]
+    labels = class_names(kept["classes"])
+    return wrap(module.eval(), name=file.stem, input_size=64, mean=MEAN, std=STD, labels=labels, fixed_size=True)
 
 
 def photos(archive: Path, kept: Path) -> tuple[Tensor, Tensor, list[str]]:
     """Pixels (n, 3, 64, 64) as bytes, classes (n,), and the classes' names, in a random order."""
     if kept.exists():
-        return tuple(torch.load(kept, weights_only=True))  # type: ignore[return-value]
+        pixels, classes, folders = torch.load(kept, weights_only=True)
+        return pixels, classes, folders
     with zipfile.ZipFile(archive) as source:
         names = sorted(name for name in source.namelist() if name.endswith(".jpg"))
         names = [names[place] for place in torch.randperm(len(names), generator=torch.Generator().manual_seed(0))]

@@ -144,10 +144,11 @@ def draw(first: list[float], losses: dict[str, list[float]], found: Refinement, 
     axes.axvline(len(first), color="0.8", linestyle=":")
     axes.legend(frameon=False)
     right.suptitle(f"The {K} digits that excite a channel most\n", size=10)
-    rows = [(channel, place, layer) for channel in (clear, dull) for place, layer in enumerate(found.stream.layers)]
+    layers = [(place, layer) for place, layer in enumerate(found.stream.layers) if layer is not None]
+    rows = [(channel, place, layer) for channel in (clear, dull) for place, layer in layers]
     grid = right.subplots(len(rows), K, gridspec_kw={"hspace": 0.25})
     for line, (channel, place, layer) in zip(grid, rows, strict=True):
-        best = seen[layer][:, channel].sort(descending=True, stable=True).indices[:K]  # type: ignore[index]
+        best = seen[layer][:, channel].sort(descending=True, stable=True).indices[:K]
         for cell, item in zip(line, best, strict=True):
             cell.imshow(data.images[item, 0].numpy(), cmap="gray_r", interpolation="nearest")
             cell.set(xticks=[], yticks=[])

@@ -39,8 +39,9 @@ def families(
         raise BadInputError("--layers needs at least one layer")
     found = None
     with progress() as show:
-        for share, found in find_stepwise(network, family, names, draws, seed):  # noqa: B007
+        for share, latest in find_stepwise(network, family, names, draws, seed):
             show(share, family)
+            found = latest
     assert found is not None
     rows = told(found)
     if out is not None and any(row["member"] for row in rows):

@@ -4,6 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from retinoscope.base.errors import StoreError
@@ -81,18 +82,17 @@ def _fill(db: View, store: Path, folder: Path) -> Progress:
 
 def _makers(db: View) -> Iterator[Callable[[], Page]]:
     """Every page that anything links to."""
-    yield lambda: pages.home(db)
+    yield partial(pages.home, db)
     for network in [row["name"] for row in queries.networks(db)]:
-        yield lambda network=network: pages.network(db, network)  # type: ignore[misc]
+        yield partial(pages.network, db, network)
         for layer in [row["name"] for row in queries.layers(db, network) if row["results"]]:
-            yield lambda network=network, layer=layer: pages.layer(db, network, layer)  # type: ignore[misc]
+            yield partial(pages.layer, db, network, layer)
             for channel in queries.channels(db, network, layer):
-                key = (network, layer, str(channel))
-                yield lambda key=key: unit_page.unit(db, *key)  # type: ignore[misc]
+                yield partial(unit_page.unit, db, network, layer, str(channel))
     for photo in [row["id"] for row in queries.photos(db)]:
-        yield lambda photo=photo: photos.photo(db, photo)  # type: ignore[misc]
+        yield partial(photos.photo, db, photo)
     for label in queries.labels_of_photos(db):
-        yield lambda label=label: photos.label(db, label)  # type: ignore[misc]
+        yield partial(photos.label, db, label)
 
 
 def _write_page(folder: Path, page: Page) -> None:

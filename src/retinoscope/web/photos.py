@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, TypeVar
 
 from retinoscope.base.errors import BadInputError, UnknownNameError, nearest
@@ -60,7 +61,7 @@ def _unit(hit: Hit | ClassHit) -> Row:
 def _by_unit(db: View, hits: Sequence[Hit | ClassHit], ask: Callable[[View, str, str], dict[int, Row]]) -> Pictures:
     """What a query of one layer gives by channel, for all layers that come."""
     layers = {(hit.network, hit.layer) for hit in hits}
-    rows = {key: db.keep((ask.__name__, *key), lambda key=key: ask(db, *key)) for key in layers}  # type: ignore[misc]
+    rows = {key: db.keep((ask.__name__, *key), partial(ask, db, *key)) for key in layers}
     return {(*key, channel): row for key, found in rows.items() for channel, row in found.items()}
 
 
